@@ -1,0 +1,1 @@
+"""From a Diffusers checkpoint to a verified bundle; torch lives here."""

@@ -1,0 +1,67 @@
+"""From a plan to a verified bundle: the order of things."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..runtime.bundle import Bundle
+from ..runtime.manifest import write_manifest
+from ..runtime.session import EngineOptions
+from .assemble import Staging
+from .cache import Cache
+from .cases import read_cases
+from .plan import Plan
+from .sources import Source, open_source
+from .verify import verify_component, verify_goldens
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is about to be done.  index: from 0 to total - 1."""
+
+    index: int
+    total: int
+    label: str
+
+
+def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
+    """Yield each stage as it begins; returns the bundle's folder.
+
+    Raises QualityMissed or NonFinite where the result is not good enough; then there is no bundle.
+    Killed at any moment it leaves none either, and the next run takes up from the cache.
+    """
+    source: Source = open_source(plan, cache)
+    names = [part.name for part in plan.components]
+    labels = [f"record and export: {stage}" for stage in source.stages]
+    labels += [*(f"build {name}" for name in names), *(f"verify {name}" for name in names), "print the golden images"]
+    progress = (Progress(index, len(labels), label) for index, label in enumerate(labels))
+
+    for stage in source.stages:
+        yield next(progress)
+        source.run(stage)
+
+    with Staging(plan) as staging:
+        for component in plan.components:
+            yield next(progress)
+            staging.add_artifact(component, source.artifact(component))
+        manifest = staging.finish(source)
+        bundle = Bundle(staging.folder, manifest, plan.verify_on, EngineOptions())
+        try:
+            checked = []
+            for component in manifest.components:
+                yield next(progress)
+                cases = read_cases(source.cases(component.name), component.name)
+                checked.append(verify_component(bundle.session(component.name), component, cases, plan.profile.budget))
+            bundle.manifest = replace(manifest, components=tuple(checked))
+            yield next(progress)
+            goldens = verify_goldens(bundle, manifest.verification.goldens, staging.folder, plan.profile.defaults.scheduler)
+        finally:
+            bundle.close()
+        verification = replace(manifest.verification, goldens=tuple(goldens))
+        write_manifest(replace(bundle.manifest, verification=verification), staging.folder)
+        return staging.publish()

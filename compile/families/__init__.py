@@ -1,0 +1,1 @@
+"""One file per model family: how a checkpoint falls into components."""

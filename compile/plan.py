@@ -1,0 +1,153 @@
+"""Everything that can be known, and refused, before the first slow minute."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..profiles.profile import Profile
+from ..runtime.errors import BadModel, OutputFailed, TargetMismatch
+from ..runtime.manifest import NAME, Component
+from ..runtime.precision import BITS, Precision
+from ..runtime.scheduler import make_scheduler
+from ..runtime.shapes import Shapes
+from ..runtime.target import Target
+from ..targets import AUTO, backend, choose, nearest
+from .checkpoint import Checkpoint
+from .family import Anatomy, find_family
+from .onnx_folder import pipeline_class
+from .reference import GoldenPlan
+
+FLOAT_BITS = {"F16": 16, "BF16": 16, "F32": 32, "F64": 64}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a compile will do.  reason: why this target.  verify_on: the target that the bundle is verified on.
+
+    parameters: how many numbers each component's folder holds.
+    """
+
+    checkpoint: Checkpoint
+    anatomy: Anatomy
+    profile: Profile
+    target: Target
+    reason: str
+    verify_on: Target
+    shapes: Shapes
+    components: tuple[Component, ...]
+    parameters: dict[str, int]
+    goldens: tuple[GoldenPlan, ...]
+    defaults: dict[str, object]
+    output: Path
+
+    def size_bytes(self, component: Component) -> int:
+        """About what the component's weights will take."""
+        return self.parameters[component.name] * BITS[Precision.parse(component.precision).weights] // 8
+
+
+def make_plan(
+    checkpoint: Checkpoint,
+    target_word: str,
+    profile: Profile,
+    *,
+    output: Path | None = None,
+    prompts: tuple[str, ...] = (),
+    require_device: bool = False,
+) -> Plan:
+    """Resolve and check; reads configurations and headers, no weights.
+
+    target_word: a target or "auto".  output: the bundle's folder, by default named after model and target.
+    prompts: of the golden images, in place of the checkpoint's.
+    Raises Error for whatever can't be built, saying what would work.
+    """
+    chosen, reason = choose() if target_word == AUTO else (Target.parse(target_word), "asked for")
+    builder = backend(chosen)
+    verify_on = nearest(chosen)
+    if require_device and verify_on != chosen:
+        raise TargetMismatch(f"{chosen} is not on this machine; without --require-device it is verified on {verify_on}")
+
+    anatomy = _anatomy(checkpoint)
+    shapes = profile.shapes.resolve(anatomy.native)
+    for height, width in shapes.sizes or (shapes.default_size,):
+        shapes.check_size(height, width, int(anatomy.settings["multiple"]))
+    components = tuple(_component(part.name, anatomy, profile, shapes) for part in anatomy.networks)
+    for component in components:
+        builder.check(chosen.device, component.name, component.precision, bool(shapes.sizes))
+
+    wished = profile.defaults
+    defaults: dict[str, object] = {
+        "num_inference_steps": wished.num_inference_steps or anatomy.steps,
+        "guidance_scale": anatomy.guidance_scale if wished.guidance_scale is None else wished.guidance_scale,
+        "scheduler": wished.scheduler,
+    }
+    scheduler = checkpoint.config("scheduler")
+    for steps in (wished.num_inference_steps or anatomy.steps, profile.verify.steps):
+        make_scheduler(scheduler, steps, wished.scheduler)
+
+    folder = output or Path(f"{checkpoint.name}-{chosen.backend}-{chosen.device}")
+    _check_output(folder)
+    height, width = shapes.default_size
+    texts = (prompts or checkpoint.prompts)[: max(profile.verify.images, len(prompts))]
+    goldens = tuple(
+        GoldenPlan(text, seed, profile.verify.steps, float(str(defaults["guidance_scale"])), height, width, wished.scheduler)
+        for seed, text in enumerate(texts)
+    )
+    parameters = {part.name: _parameters(checkpoint, part.folder) for part in anatomy.networks}
+    return Plan(
+        checkpoint, anatomy, profile, chosen, reason, verify_on, shapes, components, parameters, goldens, defaults, folder
+    )  # fmt: skip
+
+
+def _anatomy(checkpoint: Checkpoint) -> Anatomy:
+    kind = pipeline_class(str(checkpoint.configs["model_index"].get("_class_name")))
+    family = find_family(kind)
+    try:
+        anatomy: Anatomy = family.anatomy(checkpoint.configs)
+    except KeyError as reason:
+        raise BadModel(f"{checkpoint.source} has no configuration of {reason}, which a {kind} needs") from reason
+    for network in anatomy.networks:
+        checkpoint.weight_files(network.folder)
+    return anatomy
+
+
+def _component(name: str, anatomy: Anatomy, profile: Profile, shapes: Shapes) -> Component:
+    network = next(network for network in anatomy.networks if network.name == name)
+    rows = (1,)
+    if network.stage == "denoise":
+        double = anatomy.guided and shapes.guidance == "batch"
+        rows = (2 * shapes.batch, shapes.batch) if double else (shapes.batch,)
+    return Component(name, "", profile.precision_of(name), network.inputs, network.outputs, rows)
+
+
+def _check_output(folder: Path) -> None:
+    """Raises OutputFailed unless `folder` can be made, or is a bundle that may be replaced."""
+    if folder.exists() and not (folder / NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputFailed(f"{folder} exists and is no bundle; choose another folder with -o")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        probe = folder.parent / f".{folder.name}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as reason:
+        raise OutputFailed(f"can't write to {folder.parent}: {reason.strerror}") from reason
+
+
+def _parameters(checkpoint: Checkpoint, folder: str) -> int:
+    """How many float weights the files hold, from their headers."""
+    if checkpoint.is_onnx:
+        return sum(file.stat().st_size for file in checkpoint.weight_files(folder)) // 4
+    total = 0
+    for file in checkpoint.weight_files(folder):
+        with file.open("rb") as stream:
+            header = stream.read(int.from_bytes(stream.read(8), "little"))
+        try:
+            tensors = json.loads(header).values()
+            spans = [(t["data_offsets"], FLOAT_BITS.get(t["dtype"], 0)) for t in tensors if "dtype" in t]
+        except (ValueError, KeyError, AttributeError) as reason:
+            raise BadModel(f"{file} is no .safetensors file") from reason
+        if any(end > file.stat().st_size for (_, end), _ in spans):
+            raise BadModel(f"{file} was cut short; fetch it again")
+        total += sum((end - begin) * 8 // bits for (begin, end), bits in spans if bits)
+    return total

@@ -1,0 +1,160 @@
+"""The checkpoint's own pictures, made by Diffusers one network at a time, and what its networks were given on the way."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime.pixels import to_image, to_sample
+from ..runtime.scheduler import diffusers_class
+from .cases import Case, write_case
+from .checkpoint import Checkpoint
+from .family import Anatomy, Network
+
+log = logging.getLogger(__name__)
+
+NETWORK_FOLDERS = ("text_encoder", "text_encoder_2", "unet", "vae", "safety_checker", "image_encoder")
+STAGES = ("text", "denoise", "image")
+RECORDED_STEPS = 2  # of each golden image: the first and the last
+
+
+@dataclass(frozen=True)
+class GoldenPlan:
+    """A picture to verify with; sizes in pixels.  scheduler: ours by name, or None for the checkpoint's own."""
+
+    prompt: str
+    seed: int
+    steps: int
+    guidance_scale: float
+    height: int
+    width: int
+    scheduler: str | None
+
+
+def load_stage(checkpoint: Checkpoint, anatomy: Anatomy, stage: str) -> Any:
+    """Diffusers' pipeline with the networks of one stage in float32 and all others left out."""
+    import torch
+    from diffusers import DiffusionPipeline
+
+    wanted = {network.folder for network in anatomy.networks if network.stage == stage}
+    index = checkpoint.configs["model_index"]
+    absent = {name: None for name in NETWORK_FOLDERS if name in index and name not in wanted}
+    pipe = DiffusionPipeline.from_pretrained(
+        str(checkpoint.folder), dtype=torch.float32, variant=checkpoint.variant, use_safetensors=True,
+        local_files_only=True, **absent,
+    )  # fmt: skip
+    for folder in wanted:
+        getattr(pipe, folder).eval()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def record(stage: str, pipe: Any, anatomy: Anatomy, goldens: tuple[GoldenPlan, ...], before: Path, into: Path) -> None:
+    """Run one stage of every golden picture and write its cases and results to `into`.
+
+    before: what the stage before it wrote.  The last stage writes golden-0.png and so on.
+    """
+    import torch
+
+    networks = [network for network in anatomy.networks if network.stage == stage]
+    run = {"text": _record_text, "denoise": _record_denoising, "image": _record_image}[stage]
+    with torch.inference_mode():
+        for index, golden in enumerate(goldens):
+            run(pipe, networks, anatomy, golden, before / f"{index}.npz", into / f"{index}.npz", into)
+    log.info("%s: recorded from Diffusers over %d golden images", stage, len(goldens))
+
+
+def _record_text(
+    pipe: Any, networks: list[Network], anatomy: Anatomy, golden: GoldenPlan, before: Path, result: Path, into: Path
+) -> None:
+    guided = anatomy.guided and golden.guidance_scale > 1
+    told = pipe.encode_prompt(golden.prompt, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=guided)
+    names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    np.savez(result, **{name: tensor.numpy() for name, tensor in zip(names, told) if tensor is not None})
+    for network, name in zip(networks, anatomy.tokenizers, strict=True):
+        tokenizer = getattr(pipe, name)
+        for text in (golden.prompt, ""):
+            ids = tokenizer(text, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+            write_case(into, network.name, _call(network, getattr(pipe, network.folder), {"input_ids": ids}))
+
+
+def _record_denoising(
+    pipe: Any, networks: list[Network], anatomy: Anatomy, golden: GoldenPlan, before: Path, result: Path, into: Path
+) -> None:
+    import diffusers
+    import torch
+
+    (network,) = networks
+    if golden.scheduler is not None:
+        kind = getattr(diffusers, diffusers_class(golden.scheduler))
+        pipe.scheduler = kind.from_config(pipe.scheduler.config)
+    seen: list[Case] = []
+
+    def see(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        case = _case_of_call(network, args, kwargs, output)
+        # Keep the first and, replaced as it goes on, the last.
+        seen[RECORDED_STEPS - 1 :] = [case]
+
+    handle = pipe.unet.register_forward_hook(see, with_kwargs=True)
+    try:
+        with np.load(before) as arrays:
+            embeds = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        latents = pipe(
+            **embeds, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale, height=golden.height,
+            width=golden.width, generator=torch.Generator().manual_seed(golden.seed), output_type="latent",
+        ).images  # fmt: skip
+    finally:
+        handle.remove()
+    for case in seen:
+        write_case(into, network.name, case)
+    np.savez(result, latents=latents.numpy())
+
+
+def _record_image(
+    pipe: Any, networks: list[Network], anatomy: Anatomy, golden: GoldenPlan, before: Path, result: Path, into: Path
+) -> None:
+    import torch
+
+    decoder, encoder = networks
+    with np.load(before) as arrays:
+        latents = torch.from_numpy(arrays["latents"])
+    settings = anatomy.settings
+    scaled = latents / settings["scaling_factor"] + settings["shift_factor"]
+    decoded = _call(decoder, pipe.vae, {"latent_sample": scaled})
+    write_case(into, decoder.name, decoded)
+    picture = to_image(decoded.outputs["sample"][0])
+    picture.save(result.with_name(f"golden-{result.stem}.png"))
+    sample = torch.from_numpy(to_sample(picture)[None])
+    write_case(into, encoder.name, _call(encoder, pipe.vae, {"sample": sample}))
+
+
+def _call(network: Network, module: Any, feeds: dict[str, Any]) -> Case:
+    outputs = network.call(module, **feeds)
+    return _case(network, feeds, outputs if isinstance(outputs, tuple) else (outputs,))
+
+
+def _case_of_call(network: Network, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Case:
+    """A call as Diffusers' pipeline makes it, under the names of our table."""
+    sample, timestep = args
+    given = {"sample": sample, "timestep": timestep, **kwargs, **(kwargs.get("added_cond_kwargs") or {})}
+    given["timestep"] = timestep.reshape(-1)[:1].float()
+    return _case(network, {spec.name: given[spec.name] for spec in network.inputs}, (output[0],))
+
+
+def _case(network: Network, feeds: Mapping[str, Any], outputs: tuple[Any, ...]) -> Case:
+    named = zip((spec.name for spec in network.outputs), outputs, strict=True)
+    return Case(
+        {name: tensor.numpy() for name, tensor in feeds.items()},
+        {name: tensor.float().numpy() for name, tensor in named},
+    )
+
+
+def plan_key(goldens: tuple[GoldenPlan, ...]) -> str:
+    """A text that differs where the golden pictures would."""
+    return json.dumps([golden.__dict__ for golden in goldens], sort_keys=True)

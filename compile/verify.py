@@ -1,0 +1,94 @@
+"""Every artifact against the checkpoint: component by component, then whole pictures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..profiles.profile import Budget
+from ..runtime.bundle import Bundle, pipeline_of
+from ..runtime.errors import QualityMissed
+from ..runtime.manifest import Component, Golden
+from ..runtime.pixels import psnr_db
+from ..runtime.session import Session, check_finite
+from .cases import Case
+
+log = logging.getLogger(__name__)
+
+
+def verify_component(session: Session, component: Component, cases: Iterable[Case], budget: Budget) -> Component:
+    """The component with its measured quality: the worst relative_error of an output over all cases.
+
+    Raises QualityMissed over the budget, NonFinite on NaN and infinity.
+    """
+    worst, seconds = 0.0, []
+    for case in cases:
+        start = time.perf_counter()
+        outputs = _run_rows(session, component, case)
+        seconds.append(time.perf_counter() - start)
+        for name, expected in case.outputs.items():
+            check_finite(outputs[name], f"{component.name}, output {name}")
+            worst = max(worst, relative_error(outputs[name], expected))
+    log.info("%s: relative error %.2g, %.2f s a call", component.name, worst, min(seconds, default=0.0))
+    if not seconds:
+        raise QualityMissed(f"{component.name}: there is no recorded call to verify it with")
+    if worst > budget.relative_error:
+        raise QualityMissed(
+            f"{component.name}: relative error {worst:.3g} in {component.precision}, the budget allows "
+            f"{budget.relative_error:.3g}; give it a wider precision in the profile, or a larger budget"
+        )
+    return replace(component, quality={"relative_error": worst})
+
+
+def verify_goldens(bundle: Bundle, goldens: Iterable[Golden], pictures: Path, scheduler: str | None) -> list[Golden]:
+    """The goldens with the PSNR that this bundle reaches here; `pictures` holds the reference's.
+
+    Raises QualityMissed under the manifest's min_psnr_db, NonFinite on NaN and infinity.
+    """
+    pipe = pipeline_of(bundle)
+    least = bundle.manifest.verification.min_psnr_db
+    found = []
+    for golden in goldens:
+        printed = pipe(
+            golden.prompt, seed=golden.seed, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale,
+            height=golden.height, width=golden.width, scheduler=scheduler,
+        ).images[0]  # fmt: skip
+        with Image.open(pictures / golden.image) as reference:
+            quality = psnr_db(printed, reference)
+        log.info("golden image %r: %.1f dB", golden.prompt, quality)
+        if quality < least:
+            raise QualityMissed(
+                f"golden image {golden.prompt!r}, seed {golden.seed}: {quality:.1f} dB against the reference, the "
+                f"budget is {least:.1f} dB; components: {_errors(bundle)}; widen a precision in the profile, or its budget"
+            )
+        found.append(replace(golden, psnr_db=round(quality, 2)))
+    return found
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """Root mean square of the difference, in units of the reference's own."""
+    wide = expected.astype(np.float64)
+    return float(np.linalg.norm(found.astype(np.float64) - wide) / max(float(np.linalg.norm(wide)), 1e-30))
+
+
+def _run_rows(session: Session, component: Component, case: Case) -> dict[str, np.ndarray]:
+    """Run a case in calls of a batch that the component knows; the last call is filled up with its last row."""
+    batched = {spec.name for spec in component.inputs if spec.dims and spec.dims[0] == "batch"}
+    rows = max((len(case.feeds[name]) for name in batched), default=1)
+    size = rows if rows in component.rows else min(component.rows)
+    parts: list[dict[str, np.ndarray]] = []
+    for start in range(0, rows, size):
+        chosen = np.minimum(np.arange(start, start + size), rows - 1)
+        feeds = {name: array[chosen] if name in batched else array for name, array in case.feeds.items()}
+        parts.append({name: array[: rows - start] for name, array in session.run(feeds).items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _errors(bundle: Bundle) -> str:
+    return ", ".join(f"{part.name} {part.quality.get('relative_error', 0):.2g}" for part in bundle.manifest.components)

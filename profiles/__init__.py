@@ -1,0 +1,1 @@
+"""Recipes: what to build from a checkpoint, and how good it must be."""

@@ -1,0 +1,122 @@
+"""A recipe in TOML: shapes, precision per component, quality budget, defaults of a call."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..runtime.errors import BadProfile, UnknownName
+from ..runtime.precision import Precision
+from ..runtime.shapes import ShapeRange, Shapes
+
+FOLDER = Path(__file__).parent
+NATIVE = "native"
+
+
+@dataclass(frozen=True)
+class ShapePlan:
+    """Picture sizes in pixels: "native" (what the model was trained for), "HEIGHTxWIDTH" words, or two ranges.
+
+    sizes: each is compiled with static shapes; the first is the default.  batch, guidance: as in runtime.shapes.Shapes.
+    """
+
+    sizes: tuple[str, ...] = ()
+    height: ShapeRange | None = None
+    width: ShapeRange | None = None
+    batch: int = 1
+    guidance: Literal["batch", "split"] = "batch"
+
+    def resolve(self, native: int) -> Shapes:
+        """The shapes for a model whose usual picture is `native` pixels square."""
+        ranged = self.height is not None or self.width is not None
+        words = self.sizes or (() if ranged else (NATIVE,))
+        return Shapes(
+            tuple((native, native) if word == NATIVE else _size(word) for word in words),
+            self.height, self.width, self.batch, self.guidance,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be lost; a compile that loses more fails.
+
+    relative_error: of each component's outputs, root mean square, in units of the reference's.
+    psnr_db: of the golden images against the checkpoint's own.
+    """
+
+    relative_error: float
+    psnr_db: float
+
+
+@dataclass(frozen=True)
+class Goldens:
+    """The pictures that the bundle is verified with.  images: how many.  steps: of each, few for a large model."""
+
+    images: int = 1
+    steps: int = 4
+
+
+@dataclass(frozen=True)
+class CallDefaults:
+    """What a call of the pipeline does where it says nothing; None leaves it to the family or the checkpoint."""
+
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """precision: component name, or "default", to a word of runtime.precision.PRECISIONS."""
+
+    name: str
+    description: str
+    budget: Budget
+    precision: dict[str, str]
+    shapes: ShapePlan = ShapePlan()
+    verify: Goldens = Goldens()
+    defaults: CallDefaults = field(default_factory=CallDefaults)
+
+    def __post_init__(self) -> None:
+        for word in self.precision.values():
+            Precision.parse(word)
+        if "default" not in self.precision:
+            raise ValueError('precision needs the key "default"')
+        for word in self.shapes.sizes:
+            if word != NATIVE:
+                _size(word)
+
+    def precision_of(self, component: str) -> str:
+        """The precision word for a component."""
+        return self.precision.get(component, self.precision["default"])
+
+
+def names() -> list[str]:
+    """The shipped profiles."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read_profile(name: str) -> Profile:
+    """A shipped profile by name, or any by the path of its file.
+
+    Raises UnknownName where there is none, BadProfile where it can't be read or has a key we do not know.
+    """
+    from ..runtime.record import from_table
+
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise UnknownName(f"unknown profile {name!r}; known: {', '.join(names())}, or the path of a .toml file")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
+        raise BadProfile(f"{path}: {reason}") from reason
+    return from_table(Profile, {"name": path.stem, **table}, f"profile {path.stem}", BadProfile)
+
+
+def _size(word: str) -> tuple[int, int]:
+    height, _, width = word.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"size {word!r} is not HEIGHTxWIDTH, such as 512x768")
+    return int(height), int(width)

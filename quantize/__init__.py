@@ -1,0 +1,1 @@
+"""Fewer bits: ONNX in, ONNX out; knows no target."""

@@ -1,0 +1,119 @@
+"""A bundle on disk: opened, checked against its manifest and this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import lookup
+from .errors import BundleCorrupt, TargetMismatch
+from .manifest import NAME, Manifest, read_manifest
+from .pipeline import Pipeline
+from .session import EngineOptions, Session, backend, open_session, require_device
+from .target import Target
+from .text import Tokenizer
+
+PIPELINES = f"{__package__}.pipelines"
+SMALL_BYTES = 1 << 20  # files up to this size are hashed at every opening, larger ones by verify
+
+
+class Bundle:
+    """A manifest and the files it names; sessions are opened when first asked for and kept."""
+
+    def __init__(self, folder: Path, manifest: Manifest, target: Target, options: EngineOptions) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.target = target
+        self._options = options
+        self._sessions: dict[str, Session] = {}
+
+    def session(self, name: str) -> Session:
+        """The component's artifact, opened.  Raises BundleCorrupt where the bundle has no such component."""
+        if name not in self._sessions:
+            part = self.manifest.component(name)
+            if part is None:
+                raise BundleCorrupt(f"{self.folder} has no component {name}")
+            artifact = self.folder / part.artifact
+            self._sessions[name] = open_session(artifact, part, self.target, self.manifest.shapes, self._options)
+        return self._sessions[name]
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        """The tokenizer of that Diffusers folder name."""
+        return Tokenizer(self.folder / name / "tokenizer.json")
+
+    def close(self) -> None:
+        """Close every session."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+
+
+def open_bundle(
+    folder: str | Path, *, device: str | None = None, threads: int | None = None, hashes: bool = False
+) -> Bundle:
+    """Check the bundle and this machine; opens no engine yet.
+
+    device: another device of the bundle's backend than it was built for ("cpu" for a bundle for a GPU).
+    threads: of a CPU, None for the engine's choice.  hashes: check every file's sha256, not only the small ones'.
+    Raises BundleCorrupt, BundleTooNew, TargetMismatch, MissingPackage.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    for problem in damaged_files(folder, manifest, hashes):
+        raise BundleCorrupt(f"{folder}: {problem}; fetch or compile the bundle again")
+    built = Target.parse(manifest.target)
+    target = Target(built.backend, device or built.device)
+    require_device(target)
+    _check_versions(manifest, target)
+    return Bundle(folder, manifest, target, EngineOptions(threads))
+
+
+def load(folder: str | Path, *, device: str | None = None, threads: int | None = None, hashes: bool = False) -> Pipeline:
+    """Open the bundle in `folder` as a pipeline, ready to print: its engines are loaded for the usual size.
+
+    The arguments are open_bundle's.  `pipe(prompt, seed=0).images[0].save("out.png")`.
+    """
+    pipe = pipeline_of(open_bundle(folder, device=device, threads=threads, hashes=hashes))
+    pipe.prepare()
+    return pipe
+
+
+def pipeline_of(bundle: Bundle) -> Pipeline:
+    """The pipeline that the manifest names, over an open bundle; its sessions are still closed."""
+    module = lookup.find(PIPELINES, bundle.manifest.pipeline, "pipeline")
+    pipe: Pipeline = module.create(bundle)
+    return pipe
+
+
+def damaged_files(folder: Path, manifest: Manifest, hashes: bool) -> Iterator[str]:
+    """One sentence for each file that is missing, of another size or (small ones, or all with `hashes`) changed."""
+    for name, listed in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{name} is missing"
+        elif path.stat().st_size != listed.size_bytes:
+            yield f"{name} has {path.stat().st_size} bytes, {NAME} says {listed.size_bytes}"
+        elif (hashes or listed.size_bytes <= SMALL_BYTES) and sha256_of(path) != listed.sha256:
+            yield f"{name} was changed: its sha256 is not the one in {NAME}"
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_versions(manifest: Manifest, target: Target) -> None:
+    """An engine reads artifacts of its own and of earlier releases."""
+    here: dict[str, str] = backend(target).versions()
+    for package, needed in manifest.requires.items():
+        if package in here and _release(here[package]) < _release(needed):
+            raise TargetMismatch(
+                f"the bundle needs {package} {needed} or later, this machine has {here[package]}; "
+                f'pip install "{package}>={needed}"'
+            )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

@@ -1,0 +1,165 @@
+"""What a bundle says of itself; the reader owns the format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .errors import BundleCorrupt, BundleTooNew
+from .record import from_table, to_table
+from .shapes import Dim, Shapes, size_of
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output: its dims are ints or words such as `batch` and `height/8`."""
+
+    name: str
+    dtype: str
+    dims: tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One network of the pipeline as an artifact, by its Diffusers folder name.
+
+    precision: how its weights are stored and computed with (runtime/precision.py).  rows: the batch sizes it is called with.
+    quality: measured against the checkpoint: relative_error (root mean square, of the reference's) and the like.
+    """
+
+    name: str
+    artifact: str
+    precision: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    rows: tuple[int, ...] = (1,)
+    quality: dict[str, float] = field(default_factory=dict)
+
+    def input_sizes(self, words: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The shape of each input where the dimension words have these values."""
+        return {spec.name: tuple(size_of(dim, words) for dim in spec.dims) for spec in self.inputs}
+
+
+@dataclass(frozen=True)
+class Model:
+    """Where the weights came from and under which licence. sha256: of each weight file, by its relative name."""
+
+    name: str
+    family: str
+    source: str
+    revision: str | None = None
+    license: str | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the bundle."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A picture that this bundle must be able to print: prompt, settings, and the checkpoint's own result.
+
+    image: a PNG inside the bundle.  psnr_db: what this bundle reached where it was verified.
+    """
+
+    prompt: str
+    seed: int
+    steps: int
+    guidance_scale: float
+    height: int
+    width: int
+    image: str
+    psnr_db: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How and where the bundle was held against its reference.
+
+    reference: "diffusers" or "onnx" (a folder of graphs that came without its checkpoint).
+    """
+
+    target: str
+    reference: str
+    min_psnr_db: float
+    goldens: tuple[Golden, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of manifest.json.
+
+    pipeline: name of the module in runtime/pipelines.  settings: what that pipeline needs to know of the model.
+    scheduler: the Diffusers configuration.  defaults: of a call.  built_with, requires: package versions.
+    files: every other file of the bundle, by relative name.
+    """
+
+    format: int
+    model: Model
+    target: str
+    profile: str
+    pipeline: str
+    shapes: Shapes
+    settings: dict[str, Any]
+    scheduler: dict[str, Any]
+    defaults: dict[str, Any]
+    components: tuple[Component, ...]
+    verification: Verification
+    built_with: dict[str, str]
+    requires: dict[str, str]
+    files: dict[str, File]
+    approximations: tuple[str, ...] = ()
+
+    def component(self, name: str) -> Component | None:
+        """The component of that name, if the bundle has it."""
+        return next((part for part in self.components if part.name == name), None)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check `folder`/manifest.json; opens no other file.
+
+    Raises BundleCorrupt where it is missing or not as it should be, BundleTooNew on a later format.
+    """
+    path = folder / NAME
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as reason:
+        raise BundleCorrupt(f"{folder} is no bundle: it has no {NAME}") from reason
+    except (OSError, ValueError, RecursionError) as reason:
+        raise BundleCorrupt(f"{path} can't be read: {reason}") from reason
+    version = table.get("format") if isinstance(table, dict) else None
+    if not isinstance(version, int):
+        raise BundleCorrupt(f"{path} names no format; it is not one of ours")
+    if version > FORMAT:
+        raise BundleTooNew(f"{folder} has format {version}, this aquatint reads up to {FORMAT}; install a newer one")
+    manifest = from_table(Manifest, table, str(path), BundleCorrupt)
+    _check_names(manifest, path)
+    return manifest
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write manifest.json into `folder`."""
+    text = json.dumps(to_table(manifest), indent=2, ensure_ascii=False)
+    (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def _check_names(manifest: Manifest, path: Path) -> None:
+    for name in manifest.files:
+        parts = PurePosixPath(name).parts
+        if not parts or name != "/".join(parts) or ".." in parts or name[0] == "/" or "\\" in name or ":" in name:
+            raise BundleCorrupt(f"{path}: {name!r} is no plain relative name inside the bundle")
+    used = [part.artifact for part in manifest.components] + [g.image for g in manifest.verification.goldens]
+    missing = [name for name in used if name not in manifest.files]
+    if missing:
+        raise BundleCorrupt(f"{path} names {', '.join(missing)}, which its list of files lacks")

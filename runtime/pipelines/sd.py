@@ -1,0 +1,177 @@
+"""Stable Diffusion 1 and 2: text to image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..bundle import Bundle
+from ..denoise import Conditioning, Step, denoise
+from ..errors import BadRequest
+from ..manifest import Manifest
+from ..pipeline import Images, Printing, finish
+from ..pixels import to_image
+from ..random import TorchGenerator, randn_tensor
+from ..request import Request, complete
+from ..scheduler import Scheduler, make_scheduler
+from ..session import check_finite
+
+
+def create(bundle: Bundle) -> StableDiffusion:
+    """The pipeline over an open bundle."""
+    return StableDiffusion(bundle)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the loop needs to know of the model; the manifest's `settings`.
+
+    latents as the VAE has them = latents / scaling_factor + shift_factor.  vae_factor: pixels per latent.
+    multiple: what height and width divide by.  guidance_embedding: width of the UNet's input for the guidance scale
+    (LCM), or None.  zero_empty_negative: SDXL's negative is zeros where the caller gives none.
+    """
+
+    latent_channels: int
+    scaling_factor: float
+    shift_factor: float = 0.0
+    vae_factor: int = 8
+    multiple: int = 8
+    guidance_embedding: int | None = None
+    zero_empty_negative: bool = False
+
+
+class StableDiffusion:
+    """Prompts to pictures, with one text encoder."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.settings = Settings(**bundle.manifest.settings)
+        self.tokenizer = bundle.tokenizer("tokenizer")
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self.bundle.manifest
+
+    def prepare(self) -> None:
+        """Load the engines for the usual size, with guidance as the defaults have it."""
+        shapes = self.manifest.shapes
+        height, width = shapes.default_size
+        twice = self._guided(float(self.manifest.defaults["guidance_scale"])) and shapes.guidance == "batch"
+        for part in self.manifest.components:
+            rows = shapes.batch * (2 if twice else 1) if part.name == "unet" else 1
+            if part.name != "vae_encoder":
+                sizes = part.input_sizes({"batch": rows, "height": height, "width": width})
+                self.bundle.session(part.name).prepare(sizes)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.bundle.close()
+
+    def __call__(
+        self, prompt: str | list[str], *, callback: Callable[[Step], None] | None = None, **arguments: Any
+    ) -> Images:
+        """The pictures for `prompt`.  arguments: the fields of Request.  callback: sees each finished Step."""
+        return finish(self.generate(prompt, **arguments), callback)
+
+    def generate(self, prompt: str | list[str], **arguments: Any) -> Printing:
+        """Check the request, then yield each denoising Step; the return value is the Images.
+
+        arguments: the fields of Request.  Raises BadRequest before anything slow.
+        """
+        request = complete(Request(prompt, **arguments), self.manifest, self.settings.multiple)
+        return self._print(request, self._scheduler(request), self._noise(request))
+
+    def encode(self, request: Request) -> Conditioning:
+        """What the UNet is told of the prompts: encoder_hidden_states, (images, 77, width)."""
+        copies = request.num_images_per_prompt
+        positive = np.concatenate([self._encode_text(text) for text in request.prompts]).repeat(copies, axis=0)
+        told = self._guidance_embedding(request)
+        if not self._guided(request.guidance_scale):
+            return Conditioning({"encoder_hidden_states": positive, **told})
+        negative = np.concatenate([self._encode_text(text or "") for text in request.negatives]).repeat(copies, axis=0)
+        return Conditioning({"encoder_hidden_states": positive}, {"encoder_hidden_states": negative})
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """(images, channels, height/8, width/8) -> (images, 3, height, width) in about [-1, 1]; one image at a time."""
+        decoder = self.bundle.session("vae_decoder")
+        scaled = latents / np.float32(self.settings.scaling_factor) + np.float32(self.settings.shift_factor)
+        samples = [decoder.run({"latent_sample": scaled[i : i + 1]})["sample"] for i in range(len(scaled))]
+        decoded = np.concatenate(samples)
+        check_finite(decoded, "vae_decoder")
+        return decoded
+
+    def _print(self, request: Request, scheduler: Scheduler, noise: _Noise) -> Printing:
+        conditioning = self.encode(request)
+        latents = noise.first * np.float32(scheduler.init_noise_sigma)
+        unet = self.bundle.session("unet")
+        scale = float(request.guidance_scale or 0)
+        for step in denoise(unet, scheduler, latents, conditioning, scale, self.manifest.shapes, noise.draw):
+            latents = step.latents
+            yield step
+        return Images([to_image(sample) for sample in self.decode(latents)], request.seeds, self._record(request))
+
+    def _encode_text(self, text: str) -> np.ndarray:
+        hidden = self.bundle.session("text_encoder").run({"input_ids": self.tokenizer.encode(text)})
+        check_finite(hidden["last_hidden_state"], "text_encoder")
+        return hidden["last_hidden_state"]
+
+    def _guided(self, guidance_scale: float | None) -> bool:
+        return (guidance_scale or 0) > 1 and self.settings.guidance_embedding is None
+
+    def _guidance_embedding(self, request: Request) -> dict[str, np.ndarray]:
+        """LCM's input for the guidance scale: sines and cosines, as of a time step.
+
+        Source: Luo et al. 2023, arXiv:2310.04378; Diffusers' get_guidance_scale_embedding.
+        """
+        width = self.settings.guidance_embedding
+        if width is None:
+            return {}
+        scale = (np.float32(request.guidance_scale or 0) - np.float32(1)) * np.float32(1000)
+        half = width // 2
+        rates = np.exp(np.arange(half, dtype=np.float32) * np.float32(-np.log(10000.0) / (half - 1)))
+        angles = scale * rates
+        row = np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width % 2)]).astype(np.float32)
+        return {"timestep_cond": np.tile(row, (request.images, 1))}
+
+    def _scheduler(self, request: Request) -> Scheduler:
+        steps = int(request.num_inference_steps or 0)
+        if isinstance(request.scheduler, str) or request.scheduler is None:
+            return make_scheduler(self.manifest.scheduler, steps, request.scheduler)
+        return make_scheduler(request.scheduler, steps)
+
+    def _noise(self, request: Request) -> _Noise:
+        factor = self.settings.vae_factor
+        height, width = int(request.height or 0) // factor, int(request.width or 0) // factor
+        shape = (request.images, self.settings.latent_channels, height, width)
+        generators = [TorchGenerator(seed) for seed in request.seeds]
+        if request.latents is not None and request.latents.shape != shape:
+            raise BadRequest(f"latents have shape {request.latents.shape}; this call needs {shape}")
+        return _Noise(shape, generators, request.latents)
+
+    def _record(self, request: Request) -> dict[str, Any]:
+        fields = ("prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "height", "width", "seed")
+        manifest = self.manifest
+        return {
+            **{name: getattr(request, name) for name in (*fields, "num_images_per_prompt", "scheduler")},
+            "model": manifest.model.name,
+            "target": str(self.bundle.target),
+            "profile": manifest.profile,
+            "approximations": list(manifest.approximations),
+        }
+
+
+class _Noise:
+    """The noise of one call: where it starts, and what schedulers draw on the way, in Diffusers' order."""
+
+    def __init__(self, shape: tuple[int, ...], generators: list[TorchGenerator], given: np.ndarray | None) -> None:
+        self._shape = shape
+        self._generators = generators
+        self.first = self.draw() if given is None else given.astype(np.float32)
+
+    def draw(self) -> np.ndarray:
+        """Unit noise of the latents' shape."""
+        return randn_tensor(self._shape, self._generators)

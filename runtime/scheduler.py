@@ -1,0 +1,119 @@
+"""The scheduler: which noise the model sees at each call, and the step from its answer to the next sample."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from . import lookup, schedulers
+from .errors import BadRequest
+from .record import from_table
+
+# Settings of Diffusers' schedulers that concern only those we do not have, or only options that we refuse.
+WITHOUT_EFFECT = frozenset(
+    {
+        "disable_corrector",
+        "dynamic_thresholding_ratio",
+        "flow_shift",
+        "predict_x0",
+        "rho",
+        "sample_max_value",
+        "shift_terminal",
+        "sigma_data",
+        "sigma_schedule",
+        "solver_p",
+        "time_shift_type",
+    }
+)
+
+
+class Scheduler(Protocol):
+    """A schedule of a fixed number of steps; one object serves one run. Arrays are float32.
+
+    timesteps: (calls,) float32, what the model is told, one for each call, from noise to image.
+    init_noise_sigma: factor on the unit noise at the start.
+    """
+
+    timesteps: np.ndarray
+    init_noise_sigma: float
+
+    def scale_model_input(self, sample: np.ndarray, index: int) -> np.ndarray:
+        """The sample as the model wants to see it at timesteps[index]."""
+
+    def step(
+        self, model_output: np.ndarray, index: int, sample: np.ndarray, draw: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """The sample after timesteps[index]; indices ascend one by one, from 0 or from where a run starts.
+
+        draw: gives unit noise of the sample's shape; called where Diffusers draws and nowhere else.
+        """
+
+    def add_noise(self, original: np.ndarray, noise: np.ndarray, index: int) -> np.ndarray:
+        """A clean sample with the noise of timesteps[index] on it."""
+
+
+def available() -> tuple[str, ...]:
+    """The names of the schedulers, as found on disk."""
+    return lookup.names(schedulers.__name__)
+
+
+def make_scheduler(
+    config: Mapping[str, Any], steps: int, name: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> Scheduler:
+    """The scheduler of a Diffusers scheduler_config.json, ready for a number of steps.
+
+    name: another scheduler than the config's own, ours ("dpm_multistep", "dpm-multistep") or by Diffusers' class name;
+    it takes from config what it knows, as Diffusers' from_config does.
+    overrides: settings that go before those of config, such as {"use_karras_sigmas": True}.
+    Raises UnknownName for a scheduler we do not have, BadRequest for a setting or a number of steps that can't be done.
+    """
+    own = config.get("_class_name")
+    if name is None and not isinstance(own, str):
+        raise BadRequest(f"the scheduler's config has no _class_name; name a scheduler: {', '.join(available())}")
+    module = _find(str(own) if name is None else name)
+    settings = {**_known_settings(module, config, own=own == module.CLASS_NAME), **(overrides or {})}
+    checked = from_table(module.Config, _switches_off(module, settings), module.CLASS_NAME, BadRequest)
+    if not 1 <= steps <= checked.num_train_timesteps:
+        raise BadRequest(f"steps is {steps}; it must be from 1 to {checked.num_train_timesteps}")
+    scheduler: Scheduler = module.Scheduler(checked, steps)
+    return scheduler
+
+
+def _modules() -> list[ModuleType]:
+    return [lookup.find(schedulers.__name__, stem, "scheduler") for stem in available()]
+
+
+def _find(name: str) -> ModuleType:
+    by_class = {module.CLASS_NAME: module for module in _modules()}
+    return by_class[name] if name in by_class else lookup.find(schedulers.__name__, name, "scheduler")
+
+
+def _known_settings(module: ModuleType, config: Mapping[str, Any], own: bool) -> dict[str, Any]:
+    """What the scheduler takes from a config; of its own config, it refuses what no scheduler knows."""
+    # In memory, Diffusers lists the defaults that no file set: they do not follow to another class.
+    defaults = config.get("_use_default_values", ())
+    settings = {key: value for key, value in config.items() if not key.startswith("_") and key not in defaults}
+    if own:
+        # Files carry settings of the schedulers they were converted from; Diffusers passes over these.
+        unknown = sorted(set(settings) - WITHOUT_EFFECT.union(*map(_names, _modules())))
+        if unknown:
+            raise BadRequest(f"{module.CLASS_NAME} has no setting {unknown[0]!r} (here {settings[unknown[0]]!r})")
+    return {key: value for key, value in settings.items() if key in _names(module)}
+
+
+def _names(module: ModuleType) -> set[str]:
+    return {field.name for field in fields(module.Config)}
+
+
+def _switches_off(module: ModuleType, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """{"clip_sample": None} -> {"clip_sample": False}: Diffusers reads a null switch as off."""
+    switches = {field.name for field in fields(module.Config) if isinstance(field.default, bool)}
+    return {key: False if value is None and key in switches else value for key, value in settings.items()}
+
+
+def diffusers_class(name: str) -> str:
+    """Diffusers' class name for one of our schedulers.  Raises UnknownName."""
+    found: str = _find(name).CLASS_NAME
+    return found

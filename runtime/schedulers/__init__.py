@@ -1,0 +1,1 @@
+"""The schedulers, one per file, found by name; each file holds CLASS_NAME, Config and Scheduler."""

@@ -1,0 +1,74 @@
+"""An opened artifact, whatever its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+
+from . import lookup
+from .errors import NonFinite, TargetMismatch
+from .manifest import Component
+from .shapes import Shapes
+from .target import Target
+
+BACKENDS = f"{__package__}.sessions"
+
+
+class Session(Protocol):
+    """A network that runs: arrays by input name in, arrays by output name out."""
+
+    def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Do now what the first `run` with inputs of these shapes would do, such as compiling for them."""
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs that belong to the caller.  Raises SessionFailed where the engine refuses."""
+
+    def close(self) -> None:
+        """Give the memory back; the session can't run after it."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What a caller may set for every engine.  threads: of a CPU, None for the engine's own choice."""
+
+    threads: int | None = None
+
+
+def backend(target: Target) -> ModuleType:
+    """The module in runtime/sessions that opens artifacts of `target`: it has `open_session` and `devices`."""
+    return lookup.find(BACKENDS, target.backend, "backend")
+
+
+def devices(target: Target) -> dict[str, str]:
+    """Devices of the backend on this machine: our name -> the engine's own.  Raises MissingPackage."""
+    found: dict[str, str] = backend(target).devices()
+    return found
+
+
+def require_device(target: Target) -> None:
+    """Raises TargetMismatch unless this machine has the target's device, MissingPackage without its engine."""
+    here = devices(target)
+    if target.device not in here:
+        local = ", ".join(f"{target.backend}:{device}" for device in here) or f"no device for {target.backend}"
+        raise TargetMismatch(f"{target} is not on this machine, which has {local}; recompile for one that it has")
+
+
+def open_session(artifact: Path, component: Component, target: Target, shapes: Shapes, options: EngineOptions) -> Session:
+    """Open an artifact on the target's device, which must be here (require_device)."""
+    session: Session = backend(target).open_session(artifact, component, target.device, shapes, options)
+    return session
+
+
+def check_finite(array: np.ndarray, where: str) -> None:
+    """Raises NonFinite, naming `where`, if the array holds NaN or infinity."""
+    if not np.isfinite(array).all():
+        count = int(np.size(array) - np.isfinite(array).sum())
+        raise NonFinite(
+            f"{where}: {count} of {array.size} values are NaN or infinite; "
+            "a component computed in 16 bits may have overflowed: recompile it with the precision fp32 or fp16-weights"
+        )

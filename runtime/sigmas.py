@@ -1,0 +1,102 @@
+"""Where the steps of a run lie: timesteps spread over the training schedule, or sigmas by a formula of their own."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Spacing = Literal["linspace", "leading", "trailing"]
+
+
+@dataclass(frozen=True)
+class SigmaConfig:
+    """Which sigmas a run takes, as in scheduler_config.json; none of the formulas means those of its timesteps."""
+
+    use_karras_sigmas: bool = False
+    use_exponential_sigmas: bool = False
+    use_beta_sigmas: bool = False
+    final_sigmas_type: Literal["zero", "sigma_min"] = "zero"
+
+    def __post_init__(self) -> None:
+        if self.use_karras_sigmas + self.use_exponential_sigmas + self.use_beta_sigmas > 1:
+            raise ValueError("only one of use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas can be on")
+
+    def formula(self) -> Callable[[float, float, int], np.ndarray] | None:
+        """(sigma_min, sigma_max, steps) -> sigmas, float64, descending; None to take those of the timesteps."""
+        if self.use_karras_sigmas:
+            return karras_sigmas
+        if self.use_exponential_sigmas:
+            return exponential_sigmas
+        return beta_sigmas if self.use_beta_sigmas else None
+
+    def with_final(self, sigmas: np.ndarray, trained: np.ndarray) -> np.ndarray:
+        """The sigmas with the one that the run ends in behind them, float32."""
+        return np.append(sigmas, trained[0] if self.final_sigmas_type == "sigma_min" else 0.0).astype(np.float32)
+
+
+def spaced_timesteps(spacing: Spacing, train_steps: int, steps: int, offset: int) -> np.ndarray:
+    """Timesteps from noise to image, float64, not rounded.
+
+    "trailing" may give steps + 1 of them, the last one -1, where train_steps / steps is no whole number (61 of 1000):
+    so it is in Diffusers.  offset counts for "leading" alone.
+    Source: Lin et al. 2023, arXiv:2305.08891, table 2.
+    """
+    if spacing == "linspace":
+        return np.linspace(0, train_steps - 1, steps)[::-1]
+    if spacing == "leading":
+        return (np.arange(steps) * (train_steps // steps))[::-1] + float(offset)
+    return np.arange(train_steps, 0, -train_steps / steps).round() - 1
+
+
+def training_sigmas(alphas: np.ndarray) -> np.ndarray:
+    """Noise over image at each training step, (train_steps,) float32, ascending, of the cumulative alphas."""
+    # Where nothing of the image is left sigma would be infinite; Diffusers puts float16's smallest number there.
+    alphas = np.where(alphas == 0, np.float32(2.0**-24), alphas)
+    return np.sqrt((np.float32(1.0) - alphas) / alphas)
+
+
+def sigmas_to_timesteps(sigmas: np.ndarray, trained: np.ndarray) -> np.ndarray:
+    """Where sigmas lie between the trained ones, linear in log sigma; float64, same shape as sigmas."""
+    log_trained = np.log(trained)
+    log_sigmas = np.log(np.maximum(sigmas, 1e-10))
+    low = np.clip(np.searchsorted(log_trained, log_sigmas, side="right") - 1, 0, len(trained) - 2)
+    weight = np.clip((log_trained[low] - log_sigmas) / (log_trained[low] - log_trained[low + 1]), 0, 1)
+    return (1 - weight) * low + weight * (low + 1)
+
+
+def karras_sigmas(sigma_min: float, sigma_max: float, steps: int, rho: float = 7.0) -> np.ndarray:
+    """Source: Karras et al. 2022, arXiv:2206.00364, equation 5."""
+    low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
+    return (high + np.linspace(0, 1, steps) * (low - high)) ** rho
+
+
+def exponential_sigmas(sigma_min: float, sigma_max: float, steps: int) -> np.ndarray:
+    """Evenly spaced in log sigma, descending."""
+    return np.exp(np.linspace(math.log(sigma_max), math.log(sigma_min), steps))
+
+
+def beta_sigmas(sigma_min: float, sigma_max: float, steps: int) -> np.ndarray:
+    """Quantiles of the beta distribution (0.6, 0.6): dense at both ends.
+
+    Source: Lee et al. 2024, arXiv:2407.12173.
+    """
+    quantiles = _beta_quantiles(1 - np.linspace(0, 1, steps), 0.6)
+    return sigma_min + quantiles * (sigma_max - sigma_min)
+
+
+def _beta_quantiles(shares: np.ndarray, shape: float) -> np.ndarray:
+    """The x in [0, 1] that have these shares of the symmetric beta distribution below them, to 1e-15.
+
+    Bisection on the power series of the incomplete beta function, in the lower half, where it converges fast.
+    """
+    order = np.arange(64)
+    terms = np.cumprod(np.concatenate([[1.0], 1 - shape / order[1:]])) / (shape + order)
+    tails = np.minimum(shares, 1 - shares) * math.gamma(shape) ** 2 / math.gamma(2 * shape)
+    low, high = np.zeros_like(shares), np.full_like(shares, 0.5)
+    for _ in range(60):
+        x = (low + high) / 2
+        below = x**shape * (x[:, np.newaxis] ** order @ terms) < tails
+        low, high = np.where(below, x, low), np.where(below, high, x)
+    return np.where(shares > 0.5, 1 - high, high)

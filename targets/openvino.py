@@ -1,0 +1,35 @@
+"""ONNX to OpenVINO IR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..runtime.errors import BadProfile, MissingPackage
+from ..runtime.manifest import Component
+from ..runtime.precision import Precision
+
+DEVICES = ("cpu", "gpu", "npu")
+WHY = {
+    "gpu": "an Intel GPU, the fastest device for these models that OpenVINO has here",
+    "cpu": "OpenVINO runs on this processor, and is faster than ONNX Runtime on it",
+}
+
+
+def check(device: str, component: str, precision: str, fixed: bool) -> None:
+    """Raises BadProfile for what the device can't do.  fixed: sizes are a list, not ranges."""
+    if device == "npu" and not fixed:
+        raise BadProfile("openvino:npu runs static shapes only; give the profile sizes in place of ranges")
+    if device == "npu" and Precision.parse(precision).math != "fp16":
+        raise BadProfile(f"openvino:npu computes in fp16 only, and the profile asks {precision} of {component}")
+
+
+def build(graph: Path, component: Component, folder: Path) -> Path:
+    """Write `folder`/model.xml and model.bin; returns the first.  Dimensions that are static in the graph stay so."""
+    try:
+        import openvino
+    except ImportError as reason:
+        raise MissingPackage('this needs openvino; pip install "aquatint[openvino]"') from reason
+    path = folder / "model.xml"
+    # The graph says in which bits each weight is stored; OpenVINO must not choose again.
+    openvino.save_model(openvino.convert_model(str(graph)), str(path), compress_to_fp16=False)
+    return path
