@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..runtime.bundle import Bundle
+from ..runtime.goldens import print_goldens
 from ..runtime.manifest import write_manifest
 from ..runtime.session import EngineOptions
 from .assemble import Staging
@@ -15,7 +16,7 @@ from .cache import Cache
 from .cases import read_cases
 from .plan import Plan
 from .sources import Source, open_source
-from .verify import verify_component, verify_goldens
+from .verify import verify_component
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
                 checked.append(verify_component(bundle.session(component.name), component, cases, plan.profile.budget))
             bundle.manifest = replace(manifest, components=tuple(checked))
             yield next(progress)
-            goldens = verify_goldens(bundle, manifest.verification.goldens, staging.folder, plan.profile.defaults.scheduler)
+            goldens = print_goldens(bundle)
         finally:
             bundle.close()
         verification = replace(manifest.verification, goldens=tuple(goldens))

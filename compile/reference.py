@@ -39,13 +39,17 @@ class GoldenPlan:
 
 def load_stage(checkpoint: Checkpoint, anatomy: Anatomy, stage: str) -> Any:
     """Diffusers' pipeline with the networks of one stage in float32 and all others left out."""
+    import diffusers
     import torch
-    from diffusers import DiffusionPipeline
+    import transformers
 
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
     wanted = {network.folder for network in anatomy.networks if network.stage == stage}
     index = checkpoint.configs["model_index"]
     absent = {name: None for name in NETWORK_FOLDERS if name in index and name not in wanted}
-    pipe = DiffusionPipeline.from_pretrained(
+    pipe = diffusers.DiffusionPipeline.from_pretrained(
         str(checkpoint.folder), dtype=torch.float32, variant=checkpoint.variant, use_safetensors=True,
         local_files_only=True, **absent,
     )  # fmt: skip

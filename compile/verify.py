@@ -1,4 +1,4 @@
-"""Every artifact against the checkpoint: component by component, then whole pictures."""
+"""Each component against what the checkpoint gave in real denoising."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ..profiles.profile import Budget
-from ..runtime.bundle import Bundle, pipeline_of
 from ..runtime.errors import QualityMissed
-from ..runtime.manifest import Component, Golden
-from ..runtime.pixels import psnr_db
+from ..runtime.manifest import Component
 from ..runtime.session import Session, check_finite
 from .cases import Case
 
@@ -46,31 +42,6 @@ def verify_component(session: Session, component: Component, cases: Iterable[Cas
     return replace(component, quality={"relative_error": worst})
 
 
-def verify_goldens(bundle: Bundle, goldens: Iterable[Golden], pictures: Path, scheduler: str | None) -> list[Golden]:
-    """The goldens with the PSNR that this bundle reaches here; `pictures` holds the reference's.
-
-    Raises QualityMissed under the manifest's min_psnr_db, NonFinite on NaN and infinity.
-    """
-    pipe = pipeline_of(bundle)
-    least = bundle.manifest.verification.min_psnr_db
-    found = []
-    for golden in goldens:
-        printed = pipe(
-            golden.prompt, seed=golden.seed, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale,
-            height=golden.height, width=golden.width, scheduler=scheduler,
-        ).images[0]  # fmt: skip
-        with Image.open(pictures / golden.image) as reference:
-            quality = psnr_db(printed, reference)
-        log.info("golden image %r: %.1f dB", golden.prompt, quality)
-        if quality < least:
-            raise QualityMissed(
-                f"golden image {golden.prompt!r}, seed {golden.seed}: {quality:.1f} dB against the reference, the "
-                f"budget is {least:.1f} dB; components: {_errors(bundle)}; widen a precision in the profile, or its budget"
-            )
-        found.append(replace(golden, psnr_db=round(quality, 2)))
-    return found
-
-
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     """Root mean square of the difference, in units of the reference's own."""
     wide = expected.astype(np.float64)
@@ -88,7 +59,3 @@ def _run_rows(session: Session, component: Component, case: Case) -> dict[str, n
         feeds = {name: array[chosen] if name in batched else array for name, array in case.feeds.items()}
         parts.append({name: array[: rows - start] for name, array in session.run(feeds).items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _errors(bundle: Bundle) -> str:
-    return ", ".join(f"{part.name} {part.quality.get('relative_error', 0):.2g}" for part in bundle.manifest.components)
