@@ -39,7 +39,7 @@ def cli() -> None:
 
 @cli.command("compile")
 @click.argument("model")
-@click.option("-t", "--target", default="auto", show_default=True, help="backend:device; `aquatint targets` lists them.")
+@click.option("-t", "--target", default="auto", show_default=True, help="As `aquatint targets` lists them.")
 @click.option("-p", "--profile", "profile_name", default="balanced", show_default=True, help="A name or a .toml file.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle's folder.  [default: MODEL-TARGET]")
 @click.option("--prompt", "prompts", multiple=True, help="What a golden image shows; may be repeated.")
@@ -175,8 +175,8 @@ def verify_command(bundle: Path, device: str | None, threads: int | None, as_jso
         found = print_goldens(opened)
     least = opened.manifest.verification.min_psnr_db
     if as_json:
-        rows = [{"prompt": g.prompt, "seed": g.seed, "psnr_db": g.psnr_db, "min_psnr_db": least} for g in found]
-        click.echo(json.dumps({"target": str(opened.target), "goldens": rows}, ensure_ascii=False))
+        pictures = [{"prompt": g.prompt, "seed": g.seed, "psnr_db": g.psnr_db, "min_psnr_db": least} for g in found]
+        click.echo(json.dumps({"target": str(opened.target), "goldens": pictures}, ensure_ascii=False))
     else:
         files = opened.manifest.files
         click.echo(f"{len(files)} files, {size_text(sum(f.size_bytes for f in files.values()))}: as the manifest says")
@@ -303,5 +303,3 @@ def _check_writable(output: Path) -> None:
         raise OutputFailed(f"can't write {output}: there is no folder {output.parent}")
     if output.is_dir() or not os.access(output.parent, os.W_OK):
         raise OutputFailed(f"can't write {output}: {'it is a folder' if output.is_dir() else 'no permission'}")
-
-

@@ -54,7 +54,11 @@ def manifest_text(manifest: Manifest) -> str:
     ]
     goldens = [(f"{g.psnr_db:.1f} dB", f"seed {g.seed}, {g.steps} steps", g.prompt) for g in checked.goldens]
     return "\n\n".join(
-        (table(head), table(parts, ("component", "precision", "size", "relative error")), "golden images\n" + table(goldens))
+        (
+            table(head),
+            table(parts, ("component", "precision", "size", "relative error")),
+            "golden images\n" + table(goldens),
+        )
     )
 
 

@@ -70,7 +70,10 @@ class Progress:
         spent = time.perf_counter() - self._start
         each = spent / done if done else 0.0
         filled = "#" * (24 * done // total)
-        self.show(f"{label} [{filled:<24}] {done}/{total}" + (f"  {each:.2f} s each, {each * (total - done):.0f} s left" if done else ""))
+        self.show(
+            f"{label} [{filled:<24}] {done}/{total}"
+            + (f"  {each:.2f} s each, {each * (total - done):.0f} s left" if done else "")
+        )
 
     def restart(self) -> None:
         """Count time from now."""

@@ -1,6 +1,6 @@
 """Random weights at the true architectures, to size a machine before choosing a model.
 
-    python -m aquatint.bench.checkpoints sd15 /tmp/sd15
+python -m aquatint.bench.checkpoints sd15 /tmp/sd15
 """
 
 from __future__ import annotations

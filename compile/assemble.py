@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
+from .. import __version__
 from ..runtime.bundle import sha256_of
 from ..runtime.manifest import FORMAT, Component, File, Golden, Manifest, Model, Verification, write_manifest
 from ..runtime.session import backend
+from ..runtime.target import Target
 from .cache import KEY
 from .plan import Plan
+from .source import Source, versions
 from .tokenizers import write_tokenizer
-
-BUILT_WITH = ("aquatint", "torch", "diffusers", "transformers", "onnxscript", "onnx-ir")
-
-
-class Pictures(Protocol):
-    """Where golden pictures come from."""
-
-    sha256: dict[str, str]
-
-    def golden(self, index: int) -> Path: ...
 
 
 class Staging:
@@ -57,7 +48,7 @@ class Staging:
         main = next(file for file in sorted(folder.iterdir()) if file.suffix in (".xml", ".onnx"))
         self._parts.append(replace(component, artifact=f"{component.name}/{main.name}"))
 
-    def finish(self, source: Pictures) -> Manifest:
+    def finish(self, source: Source) -> Manifest:
         """Add tokenizers and golden pictures, and write the manifest, its qualities still to be measured."""
         plan = self._plan
         for name in plan.anatomy.tokenizers:
@@ -67,36 +58,15 @@ class Staging:
         for index, golden in enumerate(plan.goldens):
             image = f"golden/{index}.png"
             shutil.copyfile(source.golden(index), self.folder / image)
-            goldens.append(
-                Golden(
-                    golden.prompt, golden.seed, golden.steps, golden.guidance_scale, golden.height, golden.width, image, 0.0
-                )
-            )
-        checkpoint = plan.checkpoint
-        engine = backend(plan.target).versions()
-        reference = "onnx" if checkpoint.is_onnx else "diffusers"
-        built_with = {name: importlib.metadata.version(name) for name in BUILT_WITH}
-        manifest = Manifest(
-            format=FORMAT,
-            model=Model(
-                checkpoint.name, plan.anatomy.pipeline, checkpoint.source, checkpoint.revision,
-                license_of(checkpoint.folder), source.sha256,
-            ),
-            target=str(plan.target),
-            profile=plan.profile.name,
-            pipeline=plan.anatomy.pipeline,
-            shapes=plan.shapes,
-            settings=plan.anatomy.settings,
-            scheduler=checkpoint.config("scheduler"),
-            defaults=plan.defaults,
-            components=tuple(self._parts),
-            verification=Verification(
-                str(plan.verify_on), reference, plan.profile.budget.psnr_db, tuple(goldens)
-            ),
-            built_with={**built_with, **engine},
-            requires=engine,
+            said = {name: value for name, value in golden.__dict__.items() if name != "scheduler"}
+            goldens.append(Golden(**said, image=image, psnr_db=0.0))
+        draft = draft_manifest(plan, tuple(self._parts), plan.target)
+        manifest = replace(
+            draft,
+            model=replace(draft.model, sha256=source.sha256),
+            verification=replace(draft.verification, goldens=tuple(goldens)),
             files=self._files(),
-        )  # fmt: skip
+        )
         write_manifest(manifest, self.folder)
         return manifest
 
@@ -112,9 +82,40 @@ class Staging:
 
     def _files(self) -> dict[str, File]:
         files = sorted(file for file in self.folder.rglob("*") if file.is_file())
-        return {
-            file.relative_to(self.folder).as_posix(): File(sha256_of(file), file.stat().st_size) for file in files
-        }
+        return {file.relative_to(self.folder).as_posix(): File(sha256_of(file), file.stat().st_size) for file in files}
+
+
+def draft_manifest(plan: Plan, components: tuple[Component, ...], target: Target) -> Manifest:
+    """What is known before anything is built: all but the files, their hashes and what is measured."""
+    checkpoint = plan.checkpoint
+    engine = backend(target).versions()
+    return Manifest(
+        format=FORMAT,
+        model=Model(
+            name=checkpoint.name,
+            family=plan.anatomy.pipeline,
+            source=checkpoint.source,
+            revision=checkpoint.revision,
+            license=license_of(checkpoint.folder),
+        ),
+        target=str(target),
+        profile=plan.profile.name,
+        pipeline=plan.anatomy.pipeline,
+        shapes=plan.shapes,
+        settings=plan.anatomy.settings,
+        scheduler=checkpoint.config("scheduler"),
+        defaults=plan.defaults,
+        components=components,
+        verification=Verification(
+            target=str(plan.verify_on),
+            reference="onnx" if checkpoint.is_onnx else "diffusers",
+            min_psnr_db=plan.profile.budget.psnr_db,
+            goldens=(),
+        ),
+        built_with={**{"aquatint": __version__}, **versions(), **engine},
+        requires=engine,
+        files={},
+    )
 
 
 def license_of(folder: Path) -> str | None:

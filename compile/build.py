@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
+from ..runtime import session
 from ..runtime.manifest import Component
 from ..runtime.precision import Precision
 from ..runtime.shapes import Shapes
 from ..runtime.target import Target
 from ..targets import backend
+from .cache import Cache
 from .export import GRAPH
+from .memory import release_memory
+from .source import Source
+
+log = logging.getLogger(__name__)
+
+BUILD_FORMAT = 1  # raise it when a pass or a backend changes what it writes
 
 
 def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Target, folder: Path) -> Path:
@@ -33,7 +44,22 @@ def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Ta
         return backend(target).build(typed, component, folder)
 
 
-def artifact_key(component: Component, shapes: Shapes, target: Target) -> dict[str, object]:
-    """All that the artifact depends on, besides the graph."""
+def cached_artifact(source: Source, component: Component, shapes: Shapes, target: Target, cache: Cache) -> Path:
+    """The folder with the component's artifact for `target`, from the cache where it was built before."""
     words = {word: dataclasses.astuple(extent) for word, extent in shapes.extents(component.rows).items()}
-    return {"precision": component.precision, "shapes": words, "backend": target.backend}
+    key: dict[str, Any] = {
+        "graph": source.graph_key(component.name),
+        "build": BUILD_FORMAT,
+        "precision": component.precision,
+        "shapes": words,
+        "backend": target.backend,
+        "engine": session.backend(target).versions(),
+    }
+
+    def make(folder: Path) -> None:
+        start = time.perf_counter()
+        build_artifact(source.graph(component.name), component, shapes, target, folder)
+        release_memory()
+        log.info("%s: built for %s, %.1f s", component.name, target, time.perf_counter() - start)
+
+    return cache.entry("artifact", f"{component.name} {component.precision} {target}", key, make)

@@ -11,6 +11,7 @@ from typing import Any
 from ..runtime.bundle import sha256_of
 from ..runtime.errors import BadModel
 from . import onnx_folder, single_file
+from .family import Network
 
 INDEX = "model_index.json"
 DEMO = "demo"
@@ -49,7 +50,13 @@ class Checkpoint:
             for file in (part / name for name in CONFIG_NAMES):
                 if file.is_file():
                     found[part.name] = read_json(file)
+        if self.is_onnx and "vae_decoder" in found:
+            found["vae"] = found["vae_decoder"]  # Optimum writes the VAE's configuration beside each half
         return found
+
+    def part(self, network: Network) -> str:
+        """The folder with the network's weights."""
+        return network.name if self.is_onnx else network.folder
 
     def config(self, folder: str) -> dict[str, Any]:
         """The configuration of one folder.  Raises BadModel where the checkpoint lacks it."""
@@ -69,8 +76,8 @@ class Checkpoint:
             files = plain or files
         if not files and any(file.suffix in PICKLES for file in part.glob("*")):
             raise BadModel(
-                f"{folder} of {self.source} has pickled weights only, which may run code when read; convert them where "
-                "you trust them: DiffusionPipeline.from_pretrained(MODEL).save_pretrained(FOLDER, safe_serialization=True)"
+                f"{folder} of {self.source} has pickled weights only, which may run code when read; where you trust "
+                "them, convert them: DiffusionPipeline.from_pretrained(MODEL).save_pretrained(FOLDER)"
             )
         if not files:
             raise BadModel(f"{self.source} has no .safetensors weights in {folder}" + self._variant_words())

@@ -12,10 +12,11 @@ from ..runtime.goldens import print_goldens
 from ..runtime.manifest import write_manifest
 from ..runtime.session import EngineOptions
 from .assemble import Staging
+from .build import cached_artifact
 from .cache import Cache
 from .cases import read_cases
 from .plan import Plan
-from .sources import Source, open_source
+from .source import open_source
 from .verify import verify_component
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
     Raises QualityMissed or NonFinite where the result is not good enough; then there is no bundle.
     Killed at any moment it leaves none either, and the next run takes up from the cache.
     """
-    source: Source = open_source(plan, cache)
+    source = open_source(plan, cache)
     names = [part.name for part in plan.components]
     labels = [f"record and export: {stage}" for stage in source.stages]
     labels += [*(f"build {name}" for name in names), *(f"verify {name}" for name in names), "print the golden images"]
@@ -49,7 +50,8 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
     with Staging(plan) as staging:
         for component in plan.components:
             yield next(progress)
-            staging.add_artifact(component, source.artifact(component))
+            place = cached_artifact(source, component, plan.shapes, plan.target, cache)
+            staging.add_artifact(component, place)
         manifest = staging.finish(source)
         bundle = Bundle(staging.folder, manifest, plan.verify_on, EngineOptions())
         try:

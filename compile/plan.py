@@ -91,13 +91,26 @@ def make_plan(
     height, width = shapes.default_size
     texts = (prompts or checkpoint.prompts)[: max(profile.verify.images, len(prompts))]
     goldens = tuple(
-        GoldenPlan(text, seed, profile.verify.steps, float(str(defaults["guidance_scale"])), height, width, wished.scheduler)
+        GoldenPlan(
+            text, seed, profile.verify.steps, float(str(defaults["guidance_scale"])), height, width, wished.scheduler
+        )
         for seed, text in enumerate(texts)
     )
-    parameters = {part.name: _parameters(checkpoint, part.folder) for part in anatomy.networks}
+    parameters = {part.name: _parameters(checkpoint, checkpoint.part(part)) for part in anatomy.networks}
     return Plan(
-        checkpoint, anatomy, profile, chosen, reason, verify_on, shapes, components, parameters, goldens, defaults, folder
-    )  # fmt: skip
+        checkpoint=checkpoint,
+        anatomy=anatomy,
+        profile=profile,
+        target=chosen,
+        reason=reason,
+        verify_on=verify_on,
+        shapes=shapes,
+        components=components,
+        parameters=parameters,
+        goldens=goldens,
+        defaults=defaults,
+        output=folder,
+    )
 
 
 def _anatomy(checkpoint: Checkpoint) -> Anatomy:
@@ -108,13 +121,13 @@ def _anatomy(checkpoint: Checkpoint) -> Anatomy:
     except KeyError as reason:
         raise BadModel(f"{checkpoint.source} has no configuration of {reason}, which a {kind} needs") from reason
     for network in anatomy.networks:
-        checkpoint.weight_files(network.folder)
+        checkpoint.weight_files(checkpoint.part(network))
     return anatomy
 
 
 def _component(name: str, anatomy: Anatomy, profile: Profile, shapes: Shapes) -> Component:
     network = next(network for network in anatomy.networks if network.name == name)
-    rows = (1,)
+    rows: tuple[int, ...] = (1,)
     if network.stage == "denoise":
         double = anatomy.guided and shapes.guidance == "batch"
         rows = (2 * shapes.batch, shapes.batch) if double else (shapes.batch,)

@@ -1,4 +1,4 @@
-"""The checkpoint's own pictures, made by Diffusers one network at a time, and what its networks were given on the way."""
+"""The checkpoint's own pictures, made by Diffusers one network at a time, and what each was given on the way."""
 
 from __future__ import annotations
 

@@ -69,7 +69,9 @@ def open_bundle(
     return Bundle(folder, manifest, target, EngineOptions(threads))
 
 
-def load(folder: str | Path, *, device: str | None = None, threads: int | None = None, hashes: bool = False) -> Pipeline:
+def load(
+    folder: str | Path, *, device: str | None = None, threads: int | None = None, hashes: bool = False
+) -> Pipeline:
     """Open the bundle in `folder` as a pipeline, ready to print: its engines are loaded for the usual size.
 
     The arguments are open_bundle's.  `pipe(prompt, seed=0).images[0].save("out.png")`.

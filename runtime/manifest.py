@@ -29,7 +29,7 @@ class TensorSpec:
 class Component:
     """One network of the pipeline as an artifact, by its Diffusers folder name.
 
-    precision: how its weights are stored and computed with (runtime/precision.py).  rows: the batch sizes it is called with.
+    precision: of its weights and arithmetic, as runtime.precision reads it.  rows: the batch sizes it is called with.
     quality: measured against the checkpoint: relative_error (root mean square, of the reference's) and the like.
     """
 

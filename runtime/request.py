@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .errors import BadRequest
 from .manifest import Manifest
 
+T = TypeVar("T")
+SIDE_LIMIT = 1 << 16
+
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be printed; where a field is None, the bundle's default holds.
+    """What a caller asks for; where a field is None, the bundle's default holds.
 
     height, width: pixels.  seed: as torch.Generator("cpu").manual_seed takes it, or one for each image; None draws one.
     scheduler: our name, Diffusers' class name, or a Diffusers configuration with `_class_name`.
@@ -34,66 +37,106 @@ class Request:
     scheduler: str | Mapping[str, Any] | None = None
     latents: np.ndarray | None = None
 
-    @property
-    def prompts(self) -> list[str]:
-        """One for each text that is encoded."""
-        return [self.prompt] if isinstance(self.prompt, str) else list(self.prompt)
 
-    @property
-    def negatives(self) -> list[str | None]:
-        """One for each prompt."""
-        if self.negative_prompt is None or isinstance(self.negative_prompt, str):
-            return [self.negative_prompt] * len(self.prompts)
-        return list(self.negative_prompt)
+@dataclass(frozen=True)
+class Call:
+    """A request with every default filled in and everything checked.
+
+    negatives: one for each prompt; None where the caller gave none.  seeds: one for all images, or one for each.
+    """
+
+    prompts: tuple[str, ...]
+    negatives: tuple[str | None, ...]
+    steps: int
+    guidance_scale: float
+    height: int
+    width: int
+    seeds: tuple[int, ...]
+    images_per_prompt: int
+    scheduler: str | Mapping[str, Any] | None
+    latents: np.ndarray | None
 
     @property
     def images(self) -> int:
         """How many pictures the call makes."""
-        return len(self.prompts) * self.num_images_per_prompt
+        return len(self.prompts) * self.images_per_prompt
 
-    @property
-    def seeds(self) -> list[int]:
-        """One for the whole batch, or one for each image."""
-        if self.seed is None:
-            raise ValueError("the request has no seed yet; complete() draws one")
-        return [self.seed] if isinstance(self.seed, int) else list(self.seed)
+    def record(self) -> dict[str, Any]:
+        """The arguments that make the same pictures again, under Request's names."""
+        return {
+            "prompt": _single(self.prompts),
+            "negative_prompt": _single(self.negatives),
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+            "height": self.height,
+            "width": self.width,
+            "seed": _single(self.seeds),
+            "num_images_per_prompt": self.images_per_prompt,
+            "scheduler": self.scheduler,
+        }
 
 
-def complete(request: Request, manifest: Manifest, multiple: int) -> Request:
-    """The request with the bundle's defaults filled in and a seed drawn.
+def complete(request: Request, manifest: Manifest, multiple: int) -> Call:
+    """The call that a request makes of this bundle; where it has no seed, one is drawn.
 
     multiple: what height and width must divide by.
     Raises BadRequest, quoting the value and what is allowed.
     """
-    defaults = manifest.defaults
-    height, width = manifest.shapes.default_size
-    drawn = secrets.randbits(32)
-    filled = replace(
-        request,
-        num_inference_steps=_either(request.num_inference_steps, defaults["num_inference_steps"]),
-        guidance_scale=float(_either(request.guidance_scale, defaults["guidance_scale"])),
-        height=_either(request.height, height),
-        width=_either(request.width, width),
-        seed=_either(request.seed, drawn),
+    defaults, usual = manifest.defaults, manifest.shapes.default_size
+    prompts = _texts(request.prompt, "prompt")
+    several = request.negative_prompt is not None and not isinstance(request.negative_prompt, str)
+    negatives: tuple[str | None, ...] = (None,) * len(prompts)
+    if request.negative_prompt is not None:
+        negatives = _texts(request.negative_prompt, "negative_prompt") * (1 if several else len(prompts))
+    call = Call(
+        prompts=prompts,
+        negatives=negatives,
+        steps=_whole(_either(request.num_inference_steps, defaults["num_inference_steps"]), "num_inference_steps"),
+        guidance_scale=_finite(_either(request.guidance_scale, defaults["guidance_scale"]), "guidance_scale"),
+        height=_whole(_either(request.height, usual[0]), "height"),
+        width=_whole(_either(request.width, usual[1]), "width"),
+        seeds=_seeds(_either(request.seed, secrets.randbits(32))),
+        images_per_prompt=_whole(request.num_images_per_prompt, "num_images_per_prompt"),
         scheduler=_either(request.scheduler, defaults.get("scheduler")),
+        latents=request.latents,
     )
-    _check_texts(filled)
-    manifest.shapes.check_size(filled.height, filled.width, multiple)
-    if not math.isfinite(filled.guidance_scale):
-        raise BadRequest(f"guidance_scale is {filled.guidance_scale}; it must be a finite number")
-    if len(filled.seeds) not in (1, filled.images):
-        raise BadRequest(f"{len(filled.seeds)} seeds for {filled.images} images; give one, or one for each image")
-    return filled
+    manifest.shapes.check_size(call.height, call.width, multiple)
+    if len(call.negatives) != len(prompts):
+        raise BadRequest(f"{len(call.negatives)} negative prompts for {len(prompts)} prompts")
+    if len(call.seeds) not in (1, call.images):
+        raise BadRequest(f"{len(call.seeds)} seeds for {call.images} images; give one, or one for each image")
+    return call
 
 
-def _check_texts(request: Request) -> None:
-    if not request.prompts or not all(isinstance(text, str) for text in request.prompts):
-        raise BadRequest(f"prompt is {request.prompt!r}; it must be a text or a list of texts")
-    if len(request.negatives) != len(request.prompts):
-        raise BadRequest(f"{len(request.negatives)} negative prompts for {len(request.prompts)} prompts")
-    if request.num_images_per_prompt < 1:
-        raise BadRequest(f"num_images_per_prompt is {request.num_images_per_prompt}; it must be at least 1")
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise BadRequest(f"{name} is {value!r}; it must be a text or a list of texts")
+    return texts
 
 
-def _either(given: Any, default: Any) -> Any:
+def _seeds(value: Any) -> tuple[int, ...]:
+    seeds = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value,)
+    if not seeds or any(isinstance(seed, bool) or not isinstance(seed, int | np.integer) for seed in seeds):
+        raise BadRequest(f"seed is {value!r}; it must be a whole number, or a list of them")
+    return tuple(int(seed) for seed in seeds)
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= SIDE_LIMIT:
+        raise BadRequest(f"{name} is {value!r}; it must be a whole number of at least 1")
+    return int(value)
+
+
+def _finite(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+        raise BadRequest(f"{name} is {value!r}; it must be a finite number")
+    return float(value)
+
+
+def _either(given: T | None, default: Any) -> T | Any:
     return default if given is None else given
+
+
+def _single(values: tuple[T, ...]) -> T | list[T]:
+    return values[0] if len(values) == 1 else list(values)

@@ -58,7 +58,9 @@ def require_device(target: Target) -> None:
         raise TargetMismatch(f"{target} is not on this machine, which has {local}; recompile for one that it has")
 
 
-def open_session(artifact: Path, component: Component, target: Target, shapes: Shapes, options: EngineOptions) -> Session:
+def open_session(
+    artifact: Path, component: Component, target: Target, shapes: Shapes, options: EngineOptions
+) -> Session:
     """Open an artifact on the target's device, which must be here (require_device)."""
     session: Session = backend(target).open_session(artifact, component, target.device, shapes, options)
     return session

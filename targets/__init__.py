@@ -28,7 +28,9 @@ def backend(target: Target) -> ModuleType:
         raise UnknownName(f"unknown backend {target.backend!r} in {target}; known targets: {', '.join(all_targets())}")
     module = lookup.find(BACKENDS, target.backend, "backend")
     if target.device not in module.DEVICES:
-        raise UnknownName(f"{target.backend} has no device {target.device!r}; known targets: {', '.join(all_targets())}")
+        raise UnknownName(
+            f"{target.backend} has no device {target.device!r}; known targets: {', '.join(all_targets())}"
+        )
     return module
 
 

@@ -31,5 +31,5 @@ def build(graph: Path, component: Component, folder: Path) -> Path:
         raise MissingPackage('this needs openvino; pip install "aquatint[openvino]"') from reason
     path = folder / "model.xml"
     # The graph says in which bits each weight is stored; OpenVINO must not choose again.
-    openvino.save_model(openvino.convert_model(str(graph)), str(path), compress_to_fp16=False)
+    openvino.save_model(openvino.Core().read_model(graph), path, compress_to_fp16=False)
     return path

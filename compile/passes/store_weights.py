@@ -40,11 +40,13 @@ def _narrow(model: ir.Model, value: ir.Value, stored: ir.Tensor) -> None:
     wide = cast.outputs[0]
     wide.name = f"{value.name}_wide"
     wide.dtype, wide.shape = ir.DataType.FLOAT, value.shape
+    assert value.name is not None
+    assert small.name is not None
     uses = list(value.uses())
     first = uses[0].node if uses else None
     for use in uses:
         use.node.replace_input_with(use.idx, wide)
     model.graph.initializers.pop(value.name)
-    model.graph.initializers[stored.name] = small
+    model.graph.initializers[small.name] = small
     if first is not None:
         model.graph.insert_before(model.graph[0], cast)

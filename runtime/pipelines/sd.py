@@ -15,7 +15,7 @@ from ..manifest import Manifest
 from ..pipeline import Images, Printing, finish
 from ..pixels import to_image
 from ..random import TorchGenerator, randn_tensor
-from ..request import Request, complete
+from ..request import Call, Request, complete
 from ..scheduler import Scheduler, make_scheduler
 from ..session import check_finite
 
@@ -82,17 +82,16 @@ class StableDiffusion:
 
         arguments: the fields of Request.  Raises BadRequest before anything slow.
         """
-        request = complete(Request(prompt, **arguments), self.manifest, self.settings.multiple)
-        return self._print(request, self._scheduler(request), self._noise(request))
+        call = complete(Request(prompt, **arguments), self.manifest, self.settings.multiple)
+        return self._print(call, self._scheduler(call), self._noise(call))
 
-    def encode(self, request: Request) -> Conditioning:
+    def encode(self, call: Call) -> Conditioning:
         """What the UNet is told of the prompts: encoder_hidden_states, (images, 77, width)."""
-        copies = request.num_images_per_prompt
-        positive = np.concatenate([self._encode_text(text) for text in request.prompts]).repeat(copies, axis=0)
-        told = self._guidance_embedding(request)
-        if not self._guided(request.guidance_scale):
-            return Conditioning({"encoder_hidden_states": positive, **told})
-        negative = np.concatenate([self._encode_text(text or "") for text in request.negatives]).repeat(copies, axis=0)
+        copies = call.images_per_prompt
+        positive = np.concatenate([self._encode_text(text) for text in call.prompts]).repeat(copies, axis=0)
+        if not self._guided(call.guidance_scale):
+            return Conditioning({"encoder_hidden_states": positive, **self._guidance_embedding(call)})
+        negative = np.concatenate([self._encode_text(text or "") for text in call.negatives]).repeat(copies, axis=0)
         return Conditioning({"encoder_hidden_states": positive}, {"encoder_hidden_states": negative})
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
@@ -104,25 +103,25 @@ class StableDiffusion:
         check_finite(decoded, "vae_decoder")
         return decoded
 
-    def _print(self, request: Request, scheduler: Scheduler, noise: _Noise) -> Printing:
-        conditioning = self.encode(request)
+    def _print(self, call: Call, scheduler: Scheduler, noise: _Noise) -> Printing:
+        conditioning = self.encode(call)
         latents = noise.first * np.float32(scheduler.init_noise_sigma)
         unet = self.bundle.session("unet")
-        scale = float(request.guidance_scale or 0)
-        for step in denoise(unet, scheduler, latents, conditioning, scale, self.manifest.shapes, noise.draw):
+        shapes, scale = self.manifest.shapes, call.guidance_scale
+        for step in denoise(unet, scheduler, latents, conditioning, scale, shapes, noise.draw):
             latents = step.latents
             yield step
-        return Images([to_image(sample) for sample in self.decode(latents)], request.seeds, self._record(request))
+        return Images([to_image(sample) for sample in self.decode(latents)], list(call.seeds), self._record(call))
 
     def _encode_text(self, text: str) -> np.ndarray:
         hidden = self.bundle.session("text_encoder").run({"input_ids": self.tokenizer.encode(text)})
         check_finite(hidden["last_hidden_state"], "text_encoder")
         return hidden["last_hidden_state"]
 
-    def _guided(self, guidance_scale: float | None) -> bool:
-        return (guidance_scale or 0) > 1 and self.settings.guidance_embedding is None
+    def _guided(self, guidance_scale: float) -> bool:
+        return guidance_scale > 1 and self.settings.guidance_embedding is None
 
-    def _guidance_embedding(self, request: Request) -> dict[str, np.ndarray]:
+    def _guidance_embedding(self, call: Call) -> dict[str, np.ndarray]:
         """LCM's input for the guidance scale: sines and cosines, as of a time step.
 
         Source: Luo et al. 2023, arXiv:2310.04378; Diffusers' get_guidance_scale_embedding.
@@ -130,33 +129,29 @@ class StableDiffusion:
         width = self.settings.guidance_embedding
         if width is None:
             return {}
-        scale = (np.float32(request.guidance_scale or 0) - np.float32(1)) * np.float32(1000)
+        scale = (np.float32(call.guidance_scale) - np.float32(1)) * np.float32(1000)
         half = width // 2
         rates = np.exp(np.arange(half, dtype=np.float32) * np.float32(-np.log(10000.0) / (half - 1)))
         angles = scale * rates
         row = np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width % 2)]).astype(np.float32)
-        return {"timestep_cond": np.tile(row, (request.images, 1))}
+        return {"timestep_cond": np.tile(row, (call.images, 1))}
 
-    def _scheduler(self, request: Request) -> Scheduler:
-        steps = int(request.num_inference_steps or 0)
-        if isinstance(request.scheduler, str) or request.scheduler is None:
-            return make_scheduler(self.manifest.scheduler, steps, request.scheduler)
-        return make_scheduler(request.scheduler, steps)
+    def _scheduler(self, call: Call) -> Scheduler:
+        if isinstance(call.scheduler, str) or call.scheduler is None:
+            return make_scheduler(self.manifest.scheduler, call.steps, call.scheduler)
+        return make_scheduler(call.scheduler, call.steps)
 
-    def _noise(self, request: Request) -> _Noise:
+    def _noise(self, call: Call) -> _Noise:
         factor = self.settings.vae_factor
-        height, width = int(request.height or 0) // factor, int(request.width or 0) // factor
-        shape = (request.images, self.settings.latent_channels, height, width)
-        generators = [TorchGenerator(seed) for seed in request.seeds]
-        if request.latents is not None and request.latents.shape != shape:
-            raise BadRequest(f"latents have shape {request.latents.shape}; this call needs {shape}")
-        return _Noise(shape, generators, request.latents)
+        shape = (call.images, self.settings.latent_channels, call.height // factor, call.width // factor)
+        if call.latents is not None and call.latents.shape != shape:
+            raise BadRequest(f"latents have shape {call.latents.shape}; this call needs {shape}")
+        return _Noise(shape, [TorchGenerator(seed) for seed in call.seeds], call.latents)
 
-    def _record(self, request: Request) -> dict[str, Any]:
-        fields = ("prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "height", "width", "seed")
+    def _record(self, call: Call) -> dict[str, Any]:
         manifest = self.manifest
         return {
-            **{name: getattr(request, name) for name in (*fields, "num_images_per_prompt", "scheduler")},
+            **call.record(),
             "model": manifest.model.name,
             "target": str(self.bundle.target),
             "profile": manifest.profile,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..denoise import Conditioning
-from ..request import Request
+from ..request import Call
 from ..session import check_finite
 from .sd import StableDiffusion
 
@@ -23,16 +23,15 @@ class StableDiffusionXL(StableDiffusion):
         super().__init__(bundle)
         self.tokenizer_2 = bundle.tokenizer("tokenizer_2")
 
-    def encode(self, request: Request) -> Conditioning:
+    def encode(self, call: Call) -> Conditioning:
         """encoder_hidden_states (images, 77, both widths), text_embeds (images, width), time_ids (images, 6)."""
-        copies = request.num_images_per_prompt
-        height, width = int(request.height or 0), int(request.width or 0)
+        copies, height, width = call.images_per_prompt, call.height, call.width
         # original size, top left of the crop, target size: each (height, width)
-        time_ids = np.tile(np.array([height, width, 0, 0, height, width], np.float32), (request.images, 1))
-        positive = self._told([self._encode_both(text) for text in request.prompts], copies, time_ids)
-        if not self._guided(request.guidance_scale):
-            return Conditioning({**positive, **self._guidance_embedding(request)})
-        return Conditioning(positive, self._told([self._encode_negative(t) for t in request.negatives], copies, time_ids))
+        time_ids = np.tile(np.array([height, width, 0, 0, height, width], np.float32), (call.images, 1))
+        positive = self._told([self._encode_both(text) for text in call.prompts], copies, time_ids)
+        if not self._guided(call.guidance_scale):
+            return Conditioning({**positive, **self._guidance_embedding(call)})
+        return Conditioning(positive, self._told([self._encode_negative(t) for t in call.negatives], copies, time_ids))
 
     def _told(
         self, encoded: list[tuple[np.ndarray, np.ndarray]], copies: int, time_ids: np.ndarray

@@ -1,0 +1,147 @@
+"""A folder of graphs: themselves the reference, run in float32 by ONNX Runtime through our own pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..runtime.bundle import Bundle, pipeline_of
+from ..runtime.manifest import Component
+from ..runtime.pixels import to_sample
+from ..runtime.session import EngineOptions, Session, open_session
+from ..runtime.target import Target
+from .assemble import draft_manifest
+from .cache import Cache
+from .cases import Case, write_case
+from .export import GRAPH
+from .family import Network
+from .onnx_folder import take_graph
+from .plan import Plan
+from .reference import RECORDED_STEPS, plan_key
+from .source import versions
+from .tokenizers import write_tokenizer
+
+ENGINE = Target("ort", "cpu")
+FORMAT = 1  # raise it when take_graph, or what is recorded, changes
+
+
+class OnnxSource:
+    """Graphs as they came, with our inputs and outputs."""
+
+    stages: tuple[str, ...] = ("graphs", "pictures")
+
+    def __init__(self, plan: Plan, cache: Cache) -> None:
+        self._plan = plan
+        self._cache = cache
+        self._hashes = {network.name: plan.checkpoint.sha256(network.name) for network in plan.anatomy.networks}
+        self._graphs: dict[str, Path] = {}
+        self._recording = Path()
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        return {name: digest for hashes in self._hashes.values() for name, digest in hashes.items()}
+
+    def run(self, stage: str) -> None:
+        plan = self._plan
+        if stage == "graphs":
+            for network in plan.anatomy.networks:
+                self._graphs[network.name] = self._take(network)
+            return
+        key = {"graphs": self._hashes, "goldens": plan_key(plan.goldens), "format": FORMAT, "versions": versions()}
+        self._recording = self._cache.entry("reference", f"{plan.checkpoint.name} pictures", key, self._record)
+
+    def graph(self, component: str) -> Path:
+        return self._graphs[component]
+
+    def graph_key(self, component: str) -> dict[str, Any]:
+        return {"component": component, "graph": self._hashes[component], "format": FORMAT, "versions": versions()}
+
+    def cases(self, component: str) -> Path:
+        return self._recording
+
+    def golden(self, index: int) -> Path:
+        return self._recording / f"golden-{index}.png"
+
+    def _take(self, network: Network) -> Path:
+        folder = self._plan.checkpoint.folder
+        label = f"{self._plan.checkpoint.name} {network.name}"
+
+        def make(into: Path) -> None:
+            take_graph(network, folder, into)
+
+        return self._cache.entry("graph", label, self.graph_key(network.name), make) / GRAPH
+
+    def _record(self, into: Path) -> None:
+        plan = self._plan
+        for name in plan.anatomy.tokenizers:
+            write_tokenizer(plan.checkpoint.folder / name, into / name)
+        bundle = _GraphBundle(plan, self._graphs, into)
+        try:
+            pipe = pipeline_of(bundle)
+            for index, golden in enumerate(plan.goldens):
+                pictures = pipe(
+                    golden.prompt, seed=golden.seed, num_inference_steps=golden.steps, height=golden.height,
+                    width=golden.width, guidance_scale=golden.guidance_scale, scheduler=golden.scheduler,
+                ).images  # fmt: skip
+                pictures[0].save(into / f"golden-{index}.png")
+                bundle.session("vae_encoder").run({"sample": _sample(pictures[0])})
+                bundle.next_picture()
+        finally:
+            bundle.close()
+
+
+class _GraphBundle(Bundle):
+    """The graphs as a bundle that writes down what its sessions are given and give."""
+
+    def __init__(self, plan: Plan, graphs: Mapping[str, Path], into: Path) -> None:
+        super().__init__(into, draft_manifest(plan, plan.components, ENGINE), ENGINE, EngineOptions())
+        self._graphs = graphs
+        self._recorders: dict[str, _Recorder] = {}
+
+    def session(self, name: str) -> Session:
+        if name not in self._recorders:
+            part = self.manifest.component(name)
+            assert part is not None
+            inner = open_session(self._graphs[name], part, self.target, self.manifest.shapes, EngineOptions())
+            self._recorders[name] = _Recorder(inner, part)
+        return self._recorders[name]
+
+    def next_picture(self) -> None:
+        """Write the calls of one picture: of many, the first and the last."""
+        for recorder in self._recorders.values():
+            recorder.flush(self.folder)
+
+    def close(self) -> None:
+        for recorder in self._recorders.values():
+            recorder.close()
+
+
+class _Recorder:
+    def __init__(self, inner: Session, component: Component) -> None:
+        self._inner = inner
+        self._component = component
+        self._seen: list[Case] = []
+
+    def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._inner.prepare(shapes)
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = self._inner.run(feeds)
+        self._seen[RECORDED_STEPS - 1 :] = [Case(dict(feeds), outputs)]
+        return outputs
+
+    def flush(self, into: Path) -> None:
+        for case in self._seen:
+            write_case(into, self._component.name, case)
+        self._seen = []
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _sample(picture: Image.Image) -> np.ndarray:
+    return to_sample(picture)[None]
