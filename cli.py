@@ -23,6 +23,9 @@ CACHE = click.option(
     "--cache", type=click.Path(path_type=Path), envvar="AQUATINT_CACHE", help="Folder for finished pieces of compiles."
 )
 DEVICE = click.option("--device", help="Another device of the bundle's engine than it was built for, such as cpu.")
+LOW_MEMORY = click.option(
+    "--low-memory", is_flag=True, help="Keep one component in memory at a time; each is loaded again at every call."
+)
 THREADS = click.option("--threads", type=click.IntRange(1), help="Threads of a CPU.  [default: the engine's choice]")
 
 
@@ -116,6 +119,7 @@ def compile_command(
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures, drawn from one seed.")
 @DEVICE
 @THREADS
+@LOW_MEMORY
 @JSON
 def run_command(
     bundle: Path,
@@ -131,15 +135,18 @@ def run_command(
     count: int,
     device: str | None,
     threads: int | None,
+    low_memory: bool,
     as_json: bool,
 ) -> None:
     """Print a picture of PROMPT from BUNDLE."""
     from .runtime.bundle import open_bundle, pipeline_of
     from .runtime.pipeline import finish
     from .runtime.pixels import save_png
+    from .runtime.session import EngineOptions
 
     _check_writable(output)
-    pipe = pipeline_of(open_bundle(bundle, device=device, threads=threads))
+    options = EngineOptions(threads, "one" if low_memory else "all")
+    pipe = pipeline_of(open_bundle(bundle, device=device, options=options))
     printing = pipe.generate(
         prompt, negative_prompt=negative_prompt, num_inference_steps=steps, guidance_scale=guidance_scale,
         height=height, width=width, seed=seed, scheduler=scheduler, num_images_per_prompt=count,
@@ -163,13 +170,16 @@ def run_command(
 @click.argument("bundle", type=click.Path(path_type=Path))
 @DEVICE
 @THREADS
+@LOW_MEMORY
 @JSON
-def verify_command(bundle: Path, device: str | None, threads: int | None, as_json: bool) -> None:
+def verify_command(bundle: Path, device: str | None, threads: int | None, low_memory: bool, as_json: bool) -> None:
     """Check every file's hash, then print BUNDLE's golden images on this machine and compare."""
     from .runtime.bundle import open_bundle
     from .runtime.goldens import print_goldens
+    from .runtime.session import EngineOptions
 
-    opened = open_bundle(bundle, device=device, threads=threads, hashes=True)
+    options = EngineOptions(threads, "one" if low_memory else "all")
+    opened = open_bundle(bundle, device=device, hashes=True, options=options)
     with Progress(logs=False) as progress:
         progress.show("printing the golden images")
         found = print_goldens(opened)

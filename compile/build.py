@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -38,7 +39,7 @@ def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Ta
     model = ir.load(graph)
     fix_dims(model, shapes.extents(component.rows))
     store_weights(model, Precision.parse(component.precision).weights)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="build-part-") as work:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"build-part-{os.getpid()}-") as work:
         typed = Path(work) / GRAPH
         ir.save(model, typed, external_data=f"{GRAPH}.data")
         return backend(target).build(typed, component, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -16,6 +17,7 @@ from typing import Any
 from ..runtime.bundle import sha256_of
 
 KEY = "key.json"
+PART = re.compile(r"-part-(\d+)-\w+$")  # of a folder that the process of that id is filling
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Cache:
         """Every whole entry, oldest use first."""
         found = []
         for key in self.root.glob(f"*/{KEY}"):
+            if PART.search(key.parent.name):
+                continue
             table = json.loads(key.read_text())
             files = [file for file in key.parent.rglob("*") if file.is_file()]
             size_bytes = sum(file.stat().st_size for file in files)
@@ -76,7 +80,8 @@ class Cache:
                 shutil.rmtree(entry.path)
                 freed += entry.size_bytes
         for part in self.root.glob("*-part-*"):
-            if not _alive(int(part.name.split("-")[-2])):
+            named = PART.search(part.name)
+            if named and not _alive(int(named[1])):
                 freed += sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
                 shutil.rmtree(part, ignore_errors=True)
         return freed
@@ -97,7 +102,7 @@ def _move(part: Path, place: Path) -> None:
     except OSError:
         # Another compile made the same entry in the meantime; an entry without its key is a ruin.
         if not (place / KEY).is_file():
-            shutil.rmtree(place)
+            shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
 
 

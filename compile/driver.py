@@ -53,7 +53,7 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
             place = cached_artifact(source, component, plan.shapes, plan.target, cache)
             staging.add_artifact(component, place)
         manifest = staging.finish(source)
-        bundle = Bundle(staging.folder, manifest, plan.verify_on, EngineOptions())
+        bundle = Bundle(staging.folder, manifest, plan.verify_on, EngineOptions(residency="one"))
         try:
             checked = []
             for component in manifest.components:

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..runtime.shapes import size_of
 from .family import Network
-from .passes.store_weights import store_weights
 
 OPSET = 23  # the first with Attention; GroupNormalization, LayerNormalization and Gelu are whole in it too
 GRAPH = "model.onnx"
@@ -26,6 +25,8 @@ def export_graph(network: Network, module: Any, side: int, step: int, folder: Pa
     """
     import onnx_ir as ir
     import torch
+
+    from .passes.store_weights import store_weights
 
     words = {"batch": 2, "height": side, "width": side + step}
     examples = [_example(spec.dtype, [size_of(dim, words) for dim in spec.dims]) for spec in network.inputs]

@@ -18,7 +18,7 @@ from .source import versions
 
 log = logging.getLogger(__name__)
 
-EXPORT_FORMAT = 1  # raise it when export, or what is recorded, changes
+EXPORT_FORMAT = 2  # raise it when export, or what is recorded, changes
 
 
 class TorchSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ class ShapePlan:
     batch: int = 1
     guidance: Literal["batch", "split"] = "batch"
 
+    def __post_init__(self) -> None:
+        self.resolve(native=1)  # what it refuses, it refuses for every model
+
     def resolve(self, native: int) -> Shapes:
         """The shapes for a model whose usual picture is `native` pixels square."""
         ranged = self.height is not None or self.width is not None
@@ -49,6 +53,10 @@ class Budget:
     relative_error: float
     psnr_db: float
 
+    def __post_init__(self) -> None:
+        if not self.relative_error > 0 or math.isnan(self.psnr_db):
+            raise ValueError(f"need relative_error > 0 and a psnr_db, got {self.relative_error} and {self.psnr_db}")
+
 
 @dataclass(frozen=True)
 class Goldens:
@@ -56,6 +64,10 @@ class Goldens:
 
     images: int = 1
     steps: int = 4
+
+    def __post_init__(self) -> None:
+        if self.images < 1 or self.steps < 1:
+            raise ValueError(f"need at least 1 image and 1 step, got {self.images} and {self.steps}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,12 @@ class CallDefaults:
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_inference_steps is not None and self.num_inference_steps < 1:
+            raise ValueError(f"num_inference_steps is {self.num_inference_steps}; it must be at least 1")
+        if self.guidance_scale is not None and not math.isfinite(self.guidance_scale):
+            raise ValueError(f"guidance_scale is {self.guidance_scale}; it must be a finite number")
 
 
 @dataclass(frozen=True)
@@ -84,9 +102,6 @@ class Profile:
             Precision.parse(word)
         if "default" not in self.precision:
             raise ValueError('precision needs the key "default"')
-        for word in self.shapes.sizes:
-            if word != NATIVE:
-                _size(word)
 
     def precision_of(self, component: str) -> str:
         """The precision word for a component."""

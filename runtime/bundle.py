@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from . import lookup
 from .errors import BundleCorrupt, TargetMismatch
@@ -15,7 +16,7 @@ from .target import Target
 from .text import Tokenizer
 
 PIPELINES = f"{__package__}.pipelines"
-SMALL_BYTES = 1 << 20  # files up to this size are hashed at every opening, larger ones by verify
+SMALL_BYTES = 16 << 20  # files up to this size are hashed at every opening, larger ones by verify
 
 
 class Bundle:
@@ -25,7 +26,7 @@ class Bundle:
         self.folder = folder
         self.manifest = manifest
         self.target = target
-        self._options = options
+        self.options = options
         self._sessions: dict[str, Session] = {}
 
     def session(self, name: str) -> Session:
@@ -34,8 +35,10 @@ class Bundle:
             part = self.manifest.component(name)
             if part is None:
                 raise BundleCorrupt(f"{self.folder} has no component {name}")
+            if self.options.residency == "one":
+                self.close()
             artifact = self.folder / part.artifact
-            self._sessions[name] = open_session(artifact, part, self.target, self.manifest.shapes, self._options)
+            self._sessions[name] = open_session(artifact, part, self.target, self.manifest.shapes, self.options)
         return self._sessions[name]
 
     def tokenizer(self, name: str) -> Tokenizer:
@@ -50,12 +53,12 @@ class Bundle:
 
 
 def open_bundle(
-    folder: str | Path, *, device: str | None = None, threads: int | None = None, hashes: bool = False
+    folder: str | Path, *, device: str | None = None, hashes: bool = False, options: EngineOptions | None = None
 ) -> Bundle:
     """Check the bundle and this machine; opens no engine yet.
 
     device: another device of the bundle's backend than it was built for ("cpu" for a bundle for a GPU).
-    threads: of a CPU, None for the engine's choice.  hashes: check every file's sha256, not only the small ones'.
+    hashes: check every file's sha256, not only the small ones'.
     Raises BundleCorrupt, BundleTooNew, TargetMismatch, MissingPackage.
     """
     folder = Path(folder)
@@ -66,17 +69,16 @@ def open_bundle(
     target = Target(built.backend, device or built.device)
     require_device(target)
     _check_versions(manifest, target)
-    return Bundle(folder, manifest, target, EngineOptions(threads))
+    return Bundle(folder, manifest, target, options or EngineOptions())
 
 
-def load(
-    folder: str | Path, *, device: str | None = None, threads: int | None = None, hashes: bool = False
-) -> Pipeline:
+def load(folder: str | Path, *, device: str | None = None, hashes: bool = False, **options: Any) -> Pipeline:
     """Open the bundle in `folder` as a pipeline, ready to print: its engines are loaded for the usual size.
 
-    The arguments are open_bundle's.  `pipe(prompt, seed=0).images[0].save("out.png")`.
+    device, hashes: as in open_bundle.  options: the fields of EngineOptions, threads and residency.
+    `pipe(prompt, seed=0).images[0].save("out.png")`.
     """
-    pipe = pipeline_of(open_bundle(folder, device=device, threads=threads, hashes=hashes))
+    pipe = pipeline_of(open_bundle(folder, device=device, hashes=hashes, options=EngineOptions(**options)))
     pipe.prepare()
     return pipe
 

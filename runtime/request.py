@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from .errors import BadRequest
 from .manifest import Manifest
 
 T = TypeVar("T")
-SIDE_LIMIT = 1 << 16
+LIMIT = 1 << 16  # of sides in pixels, steps and copies
 
 
 @dataclass(frozen=True)
@@ -112,24 +113,30 @@ def _texts(value: Any, name: str) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
     if not texts or not all(isinstance(text, str) for text in texts):
         raise BadRequest(f"{name} is {value!r}; it must be a text or a list of texts")
+    # Bytes of a command line that were not UTF-8 arrive as lone surrogates, which no tokenizer and no file takes.
+    if any("\ud800" <= sign <= "\udfff" for text in texts for sign in text):
+        raise BadRequest(f"{name} is {value!r}, which is no valid Unicode")
     return texts
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
-    seeds = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value,)
+    several = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    seeds = tuple(value) if several else (value,)
     if not seeds or any(isinstance(seed, bool) or not isinstance(seed, int | np.integer) for seed in seeds):
         raise BadRequest(f"seed is {value!r}; it must be a whole number, or a list of them")
     return tuple(int(seed) for seed in seeds)
 
 
 def _whole(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= SIDE_LIMIT:
-        raise BadRequest(f"{name} is {value!r}; it must be a whole number of at least 1")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= LIMIT:
+        raise BadRequest(f"{name} is {value!r}; it must be a whole number from 1 to {LIMIT}")
     return int(value)
 
 
 def _finite(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+    # A whole number past float's range would overflow in isfinite.
+    large = isinstance(value, int) and abs(value) > sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or large or not math.isfinite(value):
         raise BadRequest(f"{name} is {value!r}; it must be a finite number")
     return float(value)
 

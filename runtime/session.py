@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -34,9 +34,15 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What a caller may set for every engine.  threads: of a CPU, None for the engine's own choice."""
+    """What a caller may set for every engine.
+
+    threads: of a CPU, None for the engine's own choice.
+    residency: "all" keeps every component loaded; "one" unloads each before the next, which costs the time of loading
+    at every call, and keeps memory at the largest component.
+    """
 
     threads: int | None = None
+    residency: Literal["all", "one"] = "all"
 
 
 def backend(target: Target) -> ModuleType:

@@ -57,7 +57,9 @@ class StableDiffusion:
         return self.bundle.manifest
 
     def prepare(self) -> None:
-        """Load the engines for the usual size, with guidance as the defaults have it."""
+        """Load the engines for the usual size, with guidance as the defaults have it, if they may stay loaded."""
+        if self.bundle.options.residency == "one":
+            return
         shapes = self.manifest.shapes
         height, width = shapes.default_size
         twice = self._guided(float(self.manifest.defaults["guidance_scale"])) and shapes.guidance == "batch"

@@ -1,0 +1,66 @@
+"""Small checkpoints and the bundles compiled from them, made once per run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aquatint.profiles.profile import Profile, read_profile
+
+
+class Workshop:
+    """Compiles tiny checkpoints; graphs and references are shared through one cache."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cache = root / "cache"
+        self._bundles: dict[tuple[str, str, str], Path] = {}
+
+    def checkpoint(self, name: str) -> Path:
+        """A Diffusers folder with random weights, from bench.checkpoints."""
+        from aquatint.bench.checkpoints import write_checkpoint
+
+        folder = self.root / "checkpoints" / name
+        return folder if folder.is_dir() else write_checkpoint(name, folder, "float32")
+
+    def bundle(self, name: str, target: str, profile: str = "exact") -> Path:
+        """The bundle of a tiny checkpoint for a target, compiled and verified."""
+        key = (name, target, profile)
+        if key not in self._bundles:
+            output = self.root / "bundles" / "-".join(key).replace(":", "-")
+            self._bundles[key] = self.compile(self.checkpoint(name), target, read_profile(profile), output)
+        return self._bundles[key]
+
+    def compile(self, model: Path | str, target: str, profile: Profile, output: Path) -> Path:
+        """Run a compile to its end."""
+        from aquatint.compile.cache import Cache
+        from aquatint.compile.checkpoint import find_checkpoint
+        from aquatint.compile.driver import compile_bundle
+        from aquatint.compile.plan import make_plan
+
+        found = find_checkpoint(str(model), revision=None, variant=None, config=None, work=self.cache)
+        stages = compile_bundle(make_plan(found, target, profile, output=output), Cache(self.cache))
+        while True:
+            try:
+                next(stages)
+            except StopIteration as stop:
+                made: Path = stop.value
+                return made
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture
+def exact() -> Profile:
+    return read_profile("exact")
+
+
+@pytest.fixture
+def impossible(exact: Profile) -> Profile:
+    """A profile whose quality nothing reaches."""
+    return replace(
+        exact, name="impossible", precision={"default": "fp16"}, budget=replace(exact.budget, relative_error=1e-9)
+    )
