@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import gc
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+INPAINT = "StableDiffusionInpaintPipeline"
 VOCABULARY = 49408  # CLIP's; the last two ids begin and end a text
 
 
@@ -91,7 +92,7 @@ LCM_SCHEDULER = {**SD_SCHEDULER, "_class_name": "LCMScheduler", "original_infere
 
 ARCHITECTURES: dict[str, Architecture] = {
     "sd15": SD15,
-    "sd15-inpaint": Architecture({**SD15_UNET, "in_channels": 9}, VAE, CLIP_L, scheduler=SD_SCHEDULER),
+    "sd15-inpaint": replace(SD15, unet={**SD15_UNET, "in_channels": 9}, pipeline=INPAINT),
     "sd21": Architecture(
         {**SD15_UNET, "sample_size": 96, "cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20),
          "use_linear_projection": True},
@@ -100,7 +101,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "sdxl": SDXL,
     "tiny-sd": TINY,
     "tiny-sd-v": Architecture(TINY_UNET, TINY_VAE, TINY_CLIP, scheduler=V_PREDICTION),
-    "tiny-sd-inpaint": Architecture({**TINY_UNET, "in_channels": 9}, TINY_VAE, TINY_CLIP, scheduler=SD_SCHEDULER),
+    "tiny-sd-inpaint": replace(TINY, unet={**TINY_UNET, "in_channels": 9}, pipeline=INPAINT),
     "tiny-lcm": Architecture({**TINY_UNET, "time_cond_proj_dim": 32}, TINY_VAE, TINY_CLIP, scheduler=LCM_SCHEDULER),
     "tiny-sdxl": Architecture(
         TINY_SDXL_UNET, {**TINY_VAE, "scaling_factor": 0.13025}, TINY_CLIP, {**TINY_CLIP, "hidden_act": "gelu"},
@@ -114,6 +115,7 @@ def write_checkpoint(name: str, folder: Path, dtype: str = "float16", seed: int 
 
     dtype: "float16" or "float32", how the weights are stored.  Returns the folder.
     """
+    import diffusers
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -127,6 +129,7 @@ def write_checkpoint(name: str, folder: Path, dtype: str = "float16", seed: int 
     }
     index: dict[str, Any] = {
         "_class_name": arch.pipeline,
+        "_diffusers_version": diffusers.__version__,
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
         "scheduler": ["diffusers", arch.scheduler["_class_name"]],

@@ -123,5 +123,7 @@ def license_of(folder: Path) -> str | None:
     card = folder / "README.md"
     if not card.is_file():
         return None
-    found = re.match(r"---\n(?:.*\n)*?license:\s*(\S+)", card.read_text(encoding="utf-8", errors="replace"))
+    front = re.match(r"---\n(.*?\n)---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    # A value, or the first of a list.
+    found = front and re.search(r"""^license:(?:[ ]+|\s*- +)["']?([^\s"'#]+)""", front[1], re.MULTILINE)
     return found[1] if found else None

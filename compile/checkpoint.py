@@ -39,7 +39,8 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """A word for the bundle's folder and its manifest."""
-        return Path(self.source).stem if Path(self.source).suffix else Path(self.source).name
+        # Of suffixes only this one: stable-diffusion-2.1 has none.
+        return Path(self.source).name.removesuffix(".safetensors") or self.folder.name
 
     @cached_property
     def configs(self) -> dict[str, dict[str, Any]]:
@@ -68,7 +69,10 @@ class Checkpoint:
         """The files that hold a network's weights.  Raises BadModel where there are none that are safe to read."""
         part = self.folder / folder
         if self.is_onnx:
-            return sorted(file for file in part.iterdir() if file.is_file() and file.suffix != ".json")
+            graphs = sorted(file for file in part.glob("*") if file.is_file() and file.suffix != ".json")
+            if not graphs:
+                raise BadModel(f"{self.source} has no graph in {folder}")
+            return graphs
         pattern = f"*.{self.variant}*.safetensors" if self.variant else "*.safetensors"
         files = sorted(part.glob(pattern))
         if not self.variant:
@@ -138,7 +142,8 @@ def _from_folder(found: Checkpoint) -> Checkpoint:
 def _only_variant(folder: Path) -> str | None:
     """`fp16` where the UNet has `*.fp16.safetensors` and no plain file."""
     files = list((folder / "unet").glob("*.safetensors"))
-    marked = sorted({file.suffixes[-2][1:] for file in files if len(file.suffixes) > 1 and "-of-" not in file.name})
+    # Shards carry their number behind the variant or before it: model.fp16-00001-of-00002.safetensors.
+    marked = sorted({file.suffixes[-2][1:].split("-")[0] for file in files if len(file.suffixes) > 1})
     plain = any(len(file.suffixes) == 1 for file in files)
     return None if plain or not marked else marked[0]
 

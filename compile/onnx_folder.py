@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import BadModel
-from .export import GRAPH
+from .export import GRAPH, name_dims
 from .family import Network
 
 PREFIXES = ("ORT", "Onnx", "OV")
@@ -28,8 +28,8 @@ def pipeline_class(name: str) -> str:
 def take_graph(network: Network, folder: Path, into: Path) -> Path:
     """Write the network's graph with our inputs and outputs to `into`/model.onnx; returns its path.
 
-    Inputs of another type or rank get a Cast or a Reshape, outputs that we do not use are dropped.
-    Raises BadModel where the graph lacks one of ours.
+    Inputs of another type or rank get a Cast or a Reshape, outputs that we do not use are dropped, and dimensions get
+    our words.  Raises BadModel where the graph lacks an input or output of ours, or asks for an input that we lack.
     """
     import onnx_ir as ir
     from onnx_ir.passes import common
@@ -37,18 +37,32 @@ def take_graph(network: Network, folder: Path, into: Path) -> Path:
     source = folder / network.name / GRAPH
     if not source.is_file():
         raise BadModel(f"{folder} has no {network.name}/{GRAPH}")
-    model = ir.load(source)
-    for spec in network.inputs:
-        value = next((value for value in model.graph.inputs if value.name == spec.name), None)
-        if value is None:
-            known = ", ".join(str(value.name) for value in model.graph.inputs)
-            raise BadModel(f"{source}: the graph has no input {spec.name}; it has {known}")
+    try:
+        model = ir.load(source)
+    except Exception as reason:  # protobuf's and onnx_ir's errors share no class
+        raise BadModel(f"{source} is no ONNX graph: {reason}") from reason
+    _order_inputs(model, network, source)
+    for value, spec in zip(model.graph.inputs, network.inputs, strict=True):
         _adapt_input(model, value, ir.DataType[_TYPES[spec.dtype]], len(spec.dims))
     _pick_outputs(model, network, source)
+    name_dims(model, network)
     common.RemoveUnusedNodesPass()(model)
     path = into / GRAPH
     ir.save(model, path, external_data=f"{GRAPH}.data")
     return path
+
+
+def _order_inputs(model: Any, network: Network, source: Path) -> None:
+    """Our inputs in our order; initializers that old graphs list among their inputs are constants from here on."""
+    here = {value.name: value for value in model.graph.inputs if value.name not in model.graph.initializers}
+    ours = [spec.name for spec in network.inputs]
+    missing, unknown = [name for name in ours if name not in here], [name for name in here if name not in ours]
+    if missing:
+        raise BadModel(f"{source}: the graph has no input {', '.join(missing)}; it has {', '.join(here)}")
+    if unknown:
+        raise BadModel(f"{source}: the graph asks for {', '.join(unknown)}, which this family does not feed")
+    model.graph.inputs.clear()
+    model.graph.inputs.extend(here[name] for name in ours)
 
 
 _TYPES = {"float32": "FLOAT", "int64": "INT64"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from .checkpoint import Checkpoint
 from .family import Anatomy, find_family
 from .onnx_folder import pipeline_class
 from .reference import GoldenPlan
-
-FLOAT_BITS = {"F16": 16, "BF16": 16, "F32": 32, "F64": 64}
+from .tokenizers import check_tokenizer
+from .weight_file import count_parameters
 
 
 @dataclass(frozen=True)
@@ -70,21 +69,22 @@ def make_plan(
 
     anatomy = _anatomy(checkpoint)
     shapes = profile.shapes.resolve(anatomy.native)
-    for height, width in shapes.sizes or (shapes.default_size,):
+    for height, width in shapes.corners:
         shapes.check_size(height, width, int(anatomy.settings["multiple"]))
     components = tuple(_component(part.name, anatomy, profile, shapes) for part in anatomy.networks)
     for component in components:
         builder.check(chosen.device, component.name, component.precision, bool(shapes.sizes))
 
     wished = profile.defaults
+    steps = anatomy.steps if wished.num_inference_steps is None else wished.num_inference_steps
     defaults: dict[str, object] = {
-        "num_inference_steps": wished.num_inference_steps or anatomy.steps,
+        "num_inference_steps": steps,
         "guidance_scale": anatomy.guidance_scale if wished.guidance_scale is None else wished.guidance_scale,
         "scheduler": wished.scheduler,
     }
     scheduler = checkpoint.config("scheduler")
-    for steps in (wished.num_inference_steps or anatomy.steps, profile.verify.steps):
-        make_scheduler(scheduler, steps, wished.scheduler)
+    for count in (steps, profile.verify.steps):
+        make_scheduler(scheduler, count, wished.scheduler)
 
     folder = output or Path(f"{checkpoint.name}-{chosen.backend}-{chosen.device}")
     _check_output(folder)
@@ -120,8 +120,12 @@ def _anatomy(checkpoint: Checkpoint) -> Anatomy:
         anatomy: Anatomy = family.anatomy(checkpoint.configs)
     except KeyError as reason:
         raise BadModel(f"{checkpoint.source} has no configuration of {reason}, which a {kind} needs") from reason
+    except (TypeError, ValueError) as reason:
+        raise BadModel(f"{checkpoint.source} has a configuration that no {kind} has: {reason}") from reason
     for network in anatomy.networks:
         checkpoint.weight_files(checkpoint.part(network))
+    for name in anatomy.tokenizers:
+        check_tokenizer(checkpoint.folder / name)
     return anatomy
 
 
@@ -151,16 +155,4 @@ def _parameters(checkpoint: Checkpoint, folder: str) -> int:
     """How many float weights the files hold, from their headers."""
     if checkpoint.is_onnx:
         return sum(file.stat().st_size for file in checkpoint.weight_files(folder)) // 4
-    total = 0
-    for file in checkpoint.weight_files(folder):
-        with file.open("rb") as stream:
-            header = stream.read(int.from_bytes(stream.read(8), "little"))
-        try:
-            tensors = json.loads(header).values()
-            spans = [(t["data_offsets"], FLOAT_BITS.get(t["dtype"], 0)) for t in tensors if "dtype" in t]
-        except (ValueError, KeyError, AttributeError) as reason:
-            raise BadModel(f"{file} is no .safetensors file") from reason
-        if any(end > file.stat().st_size for (_, end), _ in spans):
-            raise BadModel(f"{file} was cut short; fetch it again")
-        total += sum((end - begin) * 8 // bits for (begin, end), bits in spans if bits)
-    return total
+    return sum(count_parameters(file) for file in checkpoint.weight_files(folder))

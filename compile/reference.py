@@ -47,9 +47,12 @@ def load_stage(checkpoint: Checkpoint, anatomy: Anatomy, stage: str) -> Any:
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     wanted = {network.folder for network in anatomy.networks if network.stage == stage}
+    if stage == "denoise" and anatomy.settings["inpainting"]:
+        wanted.add("vae")  # which encodes what the mask leaves
     index = checkpoint.configs["model_index"]
     absent = {name: None for name in NETWORK_FOLDERS if name in index and name not in wanted}
-    pipe = diffusers.DiffusionPipeline.from_pretrained(
+    kind = diffusers.StableDiffusionInpaintPipeline if anatomy.settings["inpainting"] else diffusers.DiffusionPipeline
+    pipe = kind.from_pretrained(
         str(checkpoint.folder), dtype=torch.float32, variant=checkpoint.variant, use_safetensors=True,
         local_files_only=True, **absent,
     )  # fmt: skip
@@ -108,6 +111,8 @@ def _record_denoising(
     try:
         with np.load(before) as arrays:
             embeds = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        if anatomy.settings["inpainting"]:
+            embeds |= _everything_masked(golden)
         latents = pipe(
             **embeds, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale, height=golden.height,
             width=golden.width, generator=torch.Generator().manual_seed(golden.seed), output_type="latent",
@@ -117,6 +122,14 @@ def _record_denoising(
     for case in seen:
         write_case(into, network.name, case)
     np.savez(result, latents=latents.numpy())
+
+
+def _everything_masked(golden: GoldenPlan) -> dict[str, Any]:
+    """Text to image as an inpainting pipeline sees it."""
+    from PIL import Image
+
+    size = (golden.width, golden.height)
+    return {"image": Image.new("RGB", size), "mask_image": Image.new("L", size, 255), "strength": 1.0}
 
 
 def _record_image(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ..runtime.errors import BadModel
 from .cache import Cache, fingerprint
+from .weight_file import read_header
 
 
 def unpack(file: Path, config: str | None, work: Path) -> Path:
@@ -15,12 +15,13 @@ def unpack(file: Path, config: str | None, work: Path) -> Path:
     config: folder or hub id of a model of the same kind; None lets Diffusers recognise the kind and ask the hub.
     Raises BadModel.
     """
+    stored = _stored_kind(file)
+    wide = any("conditioner.embedders.1" in name for name in read_header(file))
+
     import torch
     from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 
     kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
-    stored = _stored_kind(file)
-    wide = any("conditioner.embedders.1" in name for name in _header(file))
     pipeline: type[DiffusionPipeline] = StableDiffusionXLPipeline if wide else StableDiffusionPipeline
 
     def make(folder: Path) -> None:
@@ -40,23 +41,7 @@ def unpack(file: Path, config: str | None, work: Path) -> Path:
 
 def _stored_kind(file: Path) -> str:
     """The dtype that most of the file's tensors have."""
-    names = [entry["dtype"] for entry in _header(file).values() if isinstance(entry, dict) and "dtype" in entry]
-    floats = [name for name in names if name in ("F16", "BF16", "F32")]
+    floats = [tensor.dtype for tensor in read_header(file).values() if tensor.dtype in ("F16", "BF16", "F32")]
     if not floats:
         raise BadModel(f"{file} holds no float16, bfloat16 or float32 weights")
     return max(set(floats), key=floats.count)
-
-
-def _header(file: Path) -> dict[str, object]:
-    """The table at the start of a .safetensors file: 8 bytes of its length, then JSON."""
-    try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if length > min(100_000_000, file.stat().st_size):
-                raise ValueError("its header is longer than the file")
-            table = json.loads(stream.read(length))
-    except (OSError, ValueError) as reason:
-        raise BadModel(f"{file} is no .safetensors file: {reason}") from reason
-    if not isinstance(table, dict):
-        raise BadModel(f"{file} is no .safetensors file: its header is no table")
-    return table

@@ -6,6 +6,16 @@ from pathlib import Path
 
 from ..runtime.errors import BadModel
 
+PIECES = ("vocab.json", "merges.txt")
+CONFIG = "tokenizer_config.json"
+LONGEST = 1 << 20  # transformers puts 1e30 where the length is not stated
+
+
+def check_tokenizer(source: Path) -> None:
+    """Raises BadModel where a tokenizer folder lacks its vocabulary; transformers would take an empty one."""
+    if not (source / "tokenizer.json").is_file() and not all((source / name).is_file() for name in PIECES):
+        raise BadModel(f"{source} holds no CLIP tokenizer: neither tokenizer.json nor {' and '.join(PIECES)}")
+
 
 def write_tokenizer(source: Path, folder: Path) -> None:
     """Write `folder`/tokenizer.json: it pads and cuts as the Diffusers pipeline asks the tokenizer to.
@@ -14,12 +24,15 @@ def write_tokenizer(source: Path, folder: Path) -> None:
     """
     from transformers import CLIPTokenizer
 
+    check_tokenizer(source)
     try:
         tokenizer = CLIPTokenizer.from_pretrained(str(source), local_files_only=True)
     except Exception as reason:  # transformers' errors share no class
         raise BadModel(f"{source} holds no CLIP tokenizer: {reason}") from reason
     fast = tokenizer.backend_tokenizer
     length = tokenizer.model_max_length
+    if length > LONGEST:
+        raise BadModel(f"{source} does not say how many tokens a text may have: model_max_length in {CONFIG}")
     fast.enable_truncation(length)
     fast.enable_padding(length=length, pad_id=tokenizer.pad_token_id, pad_token=str(tokenizer.pad_token))
     folder.mkdir(parents=True)

@@ -41,6 +41,10 @@ class Bundle:
             self._sessions[name] = open_session(artifact, part, self.target, self.manifest.shapes, self.options)
         return self._sessions[name]
 
+    def replace_session(self, name: str, session: Session) -> None:
+        """Run a component through another session, such as one that counts or records."""
+        self._sessions[name] = session
+
     def tokenizer(self, name: str) -> Tokenizer:
         """The tokenizer of that Diffusers folder name."""
         return Tokenizer(self.folder / name / "tokenizer.json")

@@ -27,10 +27,12 @@ class Conditioning:
     """What the denoiser is told besides latents and time: input name -> (images, ...) array.
 
     negative: the same inputs for classifier-free guidance, or None without it.
+    beside: channels that an inpainting denoiser sees behind those of the latents, (images, channels, h, w), or None.
     """
 
     positive: dict[str, np.ndarray]
     negative: dict[str, np.ndarray] | None = None
+    beside: np.ndarray | None = None
 
 
 def denoise(
@@ -51,6 +53,8 @@ def denoise(
     total = len(scheduler.timesteps)
     for index, timestep in enumerate(scheduler.timesteps):
         sample = scheduler.scale_model_input(latents, index)
+        if conditioning.beside is not None:
+            sample = np.concatenate([sample, conditioning.beside], axis=1)
         noise = _predict(denoiser, sample, float(timestep), conditioning, guidance_scale, shapes)
         latents = scheduler.step(noise, index, latents, draw)
         check_finite(latents, f"unet, step {index + 1} of {total}")
@@ -65,7 +69,7 @@ def _predict(
     guidance_scale: float,
     shapes: Shapes,
 ) -> np.ndarray:
-    """The guided prediction, (images, channels, height/8, width/8), in as many calls as the bundle's batch needs."""
+    """The guided prediction, of the shape of the latents, in as many calls as the bundle's batch needs."""
     parts = []
     for start in range(0, len(sample), shapes.batch):
         # The last call is filled up with its last image, since an engine may know one batch only.

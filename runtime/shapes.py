@@ -53,6 +53,14 @@ class Shapes:
             return self.height.opt, self.width.opt
         return self.sizes[0]
 
+    @property
+    def corners(self) -> tuple[tuple[int, int], ...]:
+        """Sizes that stand for all: the whole list, or the smallest, usual and largest of the ranges."""
+        if self.height and self.width:
+            height, width = self.height, self.width
+            return (height.min, width.min), (height.opt, width.opt), (height.max, width.max)
+        return self.sizes
+
     def check_size(self, height: int, width: int, multiple: int) -> None:
         """Raises BadRequest unless (height, width) was built for and both divide by `multiple`."""
         if self.height and self.width:

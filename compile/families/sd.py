@@ -8,7 +8,7 @@ from ...runtime.manifest import TensorSpec
 from ...runtime.shapes import Dim
 from ..family import Anatomy, Configs, Network
 
-CLASSES = ("StableDiffusionPipeline", "LatentConsistencyModelPipeline")
+CLASSES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", "LatentConsistencyModelPipeline")
 TOKENS = 77
 
 
@@ -73,10 +73,12 @@ def autoencoder(configs: Configs) -> tuple[Network, Network]:
 def latent_settings(configs: Configs) -> dict[str, Any]:
     """What runtime.pipelines.sd.Settings wants to know."""
     vae, factor = configs["vae"], vae_factor(configs)
+    channels = configs["unet"]["in_channels"]
     halvings = len(configs["unet"]["block_out_channels"]) - 1
     return {
         "latent_channels": vae["latent_channels"],
-        "scaling_factor": vae["scaling_factor"],
+        "inpainting": channels == 2 * vae["latent_channels"] + 1,
+        "scaling_factor": vae.get("scaling_factor", 0.18215),  # Diffusers' default: SD 1.5's file lacks it
         "shift_factor": vae.get("shift_factor") or 0.0,
         "vae_factor": factor,
         "multiple": factor * 2**halvings,

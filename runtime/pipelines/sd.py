@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ..bundle import Bundle
 from ..denoise import Conditioning, Step, denoise
 from ..errors import BadRequest
+from ..inpainting import everything_masked
 from ..manifest import Manifest
 from ..pipeline import Images, Printing, finish
 from ..pixels import to_image
@@ -32,6 +33,7 @@ class Settings:
     latents as the VAE has them = latents / scaling_factor + shift_factor.  vae_factor: pixels per latent.
     multiple: what height and width divide by.  guidance_embedding: width of the UNet's input for the guidance scale
     (LCM), or None.  zero_empty_negative: SDXL's negative is zeros where the caller gives none.
+    inpainting: the UNet also sees a mask and the picture under it.
     """
 
     latent_channels: int
@@ -41,6 +43,7 @@ class Settings:
     multiple: int = 8
     guidance_embedding: int | None = None
     zero_empty_negative: bool = False
+    inpainting: bool = False
 
 
 class StableDiffusion:
@@ -107,6 +110,8 @@ class StableDiffusion:
 
     def _print(self, call: Call, scheduler: Scheduler, noise: _Noise) -> Printing:
         conditioning = self.encode(call)
+        if self.settings.inpainting:
+            conditioning = replace(conditioning, beside=self._everything_masked(noise))
         latents = noise.first * np.float32(scheduler.init_noise_sigma)
         unet = self.bundle.session("unet")
         shapes, scale = self.manifest.shapes, call.guidance_scale
@@ -114,6 +119,13 @@ class StableDiffusion:
             latents = step.latents
             yield step
         return Images([to_image(sample) for sample in self.decode(latents)], list(call.seeds), self._record(call))
+
+    def _everything_masked(self, noise: _Noise) -> np.ndarray:
+        encoder = self.bundle.session("vae_encoder")
+        settings = self.settings
+        return everything_masked(
+            encoder, noise.first.shape, settings.vae_factor, settings.scaling_factor, noise.draw_for_mask
+        )
 
     def _encode_text(self, text: str) -> np.ndarray:
         hidden = self.bundle.session("text_encoder").run({"input_ids": self.tokenizer.encode(text)})
@@ -172,3 +184,7 @@ class _Noise:
     def draw(self) -> np.ndarray:
         """Unit noise of the latents' shape."""
         return randn_tensor(self._shape, self._generators)
+
+    def draw_for_mask(self) -> np.ndarray:
+        """Unit noise for the masked picture: one for all images of a seed."""
+        return randn_tensor((len(self._generators), *self._shape[1:]), self._generators)

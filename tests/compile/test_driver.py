@@ -16,7 +16,7 @@ from aquatint.runtime.errors import BundleCorrupt, QualityMissed, TargetMismatch
 from aquatint.runtime.manifest import read_manifest
 from aquatint.targets import all_targets
 
-MODELS = ("tiny-sd", "tiny-sdxl", "tiny-lcm")
+MODELS = ("tiny-sd", "tiny-sd-v", "tiny-sd-inpaint", "tiny-sdxl", "tiny-lcm")
 HERE = ("openvino:cpu", "ort:cpu")
 
 

@@ -41,6 +41,11 @@ def test_the_default_size_is_the_first_or_the_usual():
     assert Shapes(height=TALL, width=WIDE).default_size == (512, 640)
 
 
+def test_corners_are_the_list_or_the_ends_of_the_ranges():
+    assert Shapes(((512, 768), (640, 640))).corners == ((512, 768), (640, 640))
+    assert Shapes(height=TALL, width=WIDE).corners == ((256, 320), (512, 640), (768, 1024))
+
+
 @pytest.mark.parametrize("size", [(512, 768), (640, 640)])
 def test_a_listed_size_fits(size):
     Shapes(((512, 768), (640, 640))).check_size(*size, multiple=64)

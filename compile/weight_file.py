@@ -1,0 +1,48 @@
+"""A .safetensors file, as far as its header tells."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..runtime.errors import BadModel
+
+LONGEST_HEADER = 100_000_000  # bytes, safetensors' own limit
+FLOAT_BITS = {"F16": 16, "BF16": 16, "F32": 32, "F64": 64}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What a header says of one tensor.  dtype: safetensors' word, such as "F16"."""
+
+    dtype: str
+    size_bytes: int
+
+
+def read_header(file: Path) -> dict[str, Tensor]:
+    """The tensors by name; no weight is read.  Raises BadModel where the file is another kind, or was cut short."""
+    tensors, end = {}, 0
+    try:
+        size_bytes = file.stat().st_size
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > min(LONGEST_HEADER, size_bytes):
+                raise ValueError("its header is longer than the file")
+            table = json.loads(stream.read(length))
+        for name, entry in table.items():
+            if name != "__metadata__":
+                begin, stop = map(int, entry["data_offsets"])
+                tensors[name] = Tensor(str(entry["dtype"]), stop - begin)
+                end = max(end, 8 + length + stop)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as reason:
+        raise BadModel(f"{file} is no .safetensors file: {reason}") from reason
+    if end > size_bytes:
+        raise BadModel(f"{file} was cut short: it has {size_bytes} of {end} bytes; fetch it again")
+    return tensors
+
+
+def count_parameters(file: Path) -> int:
+    """How many float weights the file holds."""
+    tensors = read_header(file).values()
+    return sum(tensor.size_bytes * 8 // FLOAT_BITS[tensor.dtype] for tensor in tensors if tensor.dtype in FLOAT_BITS)

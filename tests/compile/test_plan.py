@@ -1,0 +1,257 @@
+"""What a plan holds, and what it refuses before anything slow."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aquatint.compile.checkpoint import GENERAL_PROMPTS, find_checkpoint
+from aquatint.compile.plan import make_plan
+from aquatint.profiles.profile import CallDefaults, Goldens, ShapePlan, read_profile
+from aquatint.runtime import session
+from aquatint.runtime.errors import BadModel, BadProfile, BadRequest, OutputFailed, TargetMismatch, UnknownName
+from aquatint.runtime.shapes import ShapeRange
+from aquatint.runtime.target import Target
+
+safetensors = pytest.importorskip("safetensors.numpy")
+
+INDEX = {"_class_name": "StableDiffusionPipeline"}
+SCHEDULER = {
+    "_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+    "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1,
+}  # fmt: skip
+CONFIGS = {
+    "unet": {"sample_size": 16, "in_channels": 4, "out_channels": 4, "cross_attention_dim": 32,
+             "block_out_channels": [16, 32]},
+    "vae": {"latent_channels": 4, "scaling_factor": 0.2, "block_out_channels": [8, 16, 16, 16]},
+    "text_encoder": {"hidden_size": 32},
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A checkpoint of 100 float16 weights in each part, with the configurations of a small Stable Diffusion."""
+    made = tmp_path / "models" / "tiny"
+    for part, config in CONFIGS.items():
+        (made / part).mkdir(parents=True)
+        (made / part / "config.json").write_text(json.dumps(config))
+        safetensors.save_file({"w": np.zeros((10, 10), np.float16)}, made / part / "model.safetensors")
+    for name in ("tokenizer/vocab.json", "tokenizer/merges.txt"):
+        (made / name).parent.mkdir(exist_ok=True)
+        (made / name).touch()
+    (made / "scheduler").mkdir()
+    (made / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))
+    (made / "model_index.json").write_text(json.dumps(INDEX))
+    return made
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """A machine with ONNX Runtime and OpenVINO on a CPU."""
+    monkeypatch.setattr(session, "devices", lambda target: {"cpu": "CPU"})
+
+
+@pytest.fixture
+def plan(folder, tmp_path, engines):
+    """Makes a plan; changes: of the profile `exact`."""
+
+    def make(target="ort:cpu", changes=None, **options):
+        checkpoint = find_checkpoint(str(folder), revision=None, variant=None, config=None, work=tmp_path)
+        options.setdefault("output", tmp_path / "bundle")
+        return make_plan(checkpoint, target, replace(read_profile("exact"), **(changes or {})), **options)
+
+    return make
+
+
+def configure(folder, part, **changes):
+    path = folder / part / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_plan_says_what_will_be_made_from_what(plan, folder):
+    made = plan()
+    assert [part.name for part in made.components] == ["text_encoder", "unet", "vae_decoder", "vae_encoder"]
+    assert (str(made.target), made.reason, str(made.verify_on)) == ("ort:cpu", "asked for", "ort:cpu")
+    assert made.shapes.sizes == ((128, 128),)  # 16 latents of 8 pixels
+    assert made.defaults == {"num_inference_steps": 50, "guidance_scale": 7.5, "scheduler": None}
+    assert [golden.prompt for golden in made.goldens] == [GENERAL_PROMPTS[0]]
+    assert made.parameters == dict.fromkeys((part.name for part in made.components), 100)
+    assert made.size_bytes(made.components[0]) == 400
+
+
+def test_making_a_plan_reads_no_weights_and_writes_nothing(plan, folder, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    plan()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_guidance_decides_the_rows_of_the_denoiser_alone(plan):
+    def rows(**shapes):
+        return {part.name: part.rows for part in plan(changes={"shapes": ShapePlan(**shapes)}).components}
+
+    assert rows(batch=3) == {"text_encoder": (1,), "unet": (6, 3), "vae_decoder": (1,), "vae_encoder": (1,)}
+    assert rows(batch=3, guidance="split")["unet"] == (3,)
+
+
+def test_a_model_with_a_guidance_embedding_needs_no_second_half(plan, folder):
+    configure(folder, "unet", time_cond_proj_dim=8)
+    unet = next(part for part in plan().components if part.name == "unet")
+    assert unet.rows == (1,)
+    assert ("timestep_cond", ("batch", 8)) in [(spec.name, spec.dims) for spec in unet.inputs]
+
+
+def test_the_profiles_precision_and_defaults_are_taken(plan):
+    made = plan(
+        changes={
+            "precision": {"default": "fp16", "vae_decoder": "fp32"},
+            "defaults": CallDefaults(num_inference_steps=7, guidance_scale=0.0, scheduler="euler"),
+        }
+    )
+    precisions = {part.name: part.precision for part in made.components}
+    assert precisions == {"text_encoder": "fp16", "unet": "fp16", "vae_decoder": "fp32", "vae_encoder": "fp16"}
+    assert made.defaults == {"num_inference_steps": 7, "guidance_scale": 0.0, "scheduler": "euler"}
+    assert (made.goldens[0].guidance_scale, made.goldens[0].scheduler) == (0.0, "euler")
+
+
+def test_golden_prompts_of_the_caller_are_all_printed(plan):
+    made = plan(prompts=("a", "b", "c"))
+    assert [(golden.prompt, golden.seed) for golden in made.goldens] == [("a", 0), ("b", 1), ("c", 2)]
+
+
+@pytest.mark.parametrize("target", ["abacus:cpu", "ort:npu", "openvino:tpu", "openvino", "cpu", ""])
+def test_an_unknown_target_is_refused(plan, target):
+    with pytest.raises(UnknownName, match="known targets: .*openvino:cpu.*ort:cpu|write backend:device"):
+        plan(target)
+
+
+def test_a_device_that_is_not_here_is_verified_on_the_cpu_or_refused(plan):
+    made = plan("openvino:gpu")
+    assert (str(made.target), str(made.verify_on)) == ("openvino:gpu", "openvino:cpu")
+    with pytest.raises(TargetMismatch, match="openvino:gpu is not on this machine; without --require-device"):
+        plan("openvino:gpu", require_device=True)
+
+
+def test_auto_takes_the_best_that_is_here_and_says_why(plan, monkeypatch):
+    assert str(plan("auto").target) == "openvino:cpu"
+    monkeypatch.setattr(session, "devices", lambda target: {"gpu": "GPU"} if target.backend == "openvino" else {})
+    made = plan("auto")
+    assert made.target == Target("openvino", "gpu")
+    assert "GPU" in made.reason
+
+
+def test_the_npu_takes_static_shapes_in_fp16_only(plan):
+    ranges = ShapePlan(height=ShapeRange(64, 128, 256), width=ShapeRange(64, 128, 256))
+    with pytest.raises(BadProfile, match="static shapes only"):
+        plan("openvino:npu", changes={"shapes": ranges, "precision": {"default": "fp16"}})
+    with pytest.raises(BadProfile, match="fp16 only, and the profile asks bf16 of unet"):
+        plan("openvino:npu", changes={"precision": {"default": "fp16", "unet": "bf16"}})
+    plan("openvino:npu", changes={"precision": {"default": "fp16"}})
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ShapePlan(sizes=("128x128", "128x120")),
+        ShapePlan(height=ShapeRange(64, 128, 256), width=ShapeRange(64, 136, 256)),
+        ShapePlan(height=ShapeRange(4, 128, 256), width=ShapeRange(64, 128, 256)),
+        ShapePlan(height=ShapeRange(64, 128, 260), width=ShapeRange(64, 128, 256)),
+    ],
+)
+def test_a_size_that_the_model_can_not_halve_is_refused(plan, shapes):
+    # 8 pixels a latent, halved once by a UNet of two blocks
+    with pytest.raises(BadRequest, match="multiples of 16"):
+        plan(changes={"shapes": shapes})
+
+
+@pytest.mark.parametrize("steps", [1001, 5000])
+def test_more_steps_than_the_schedule_has_are_refused(plan, steps):
+    for changes in ({"defaults": CallDefaults(steps)}, {"verify": Goldens(steps=steps)}):
+        with pytest.raises(BadRequest, match=f"steps is {steps}; it must be from 1 to 1000"):
+            plan(changes=changes)
+
+
+def test_an_unknown_scheduler_is_refused(plan, folder):
+    with pytest.raises(UnknownName, match="unknown scheduler 'eulre'"):
+        plan(changes={"defaults": CallDefaults(scheduler="eulre")})
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**SCHEDULER, "_class_name": "HeunDiscreteScheduler"}))
+    with pytest.raises(UnknownName, match="HeunDiscreteScheduler"):
+        plan()
+
+
+@pytest.mark.parametrize("kind", ["FluxPipeline", "StableDiffusion3Pipeline", None, 3])
+def test_another_family_is_refused_with_those_we_know(plan, folder, kind):
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": kind}))
+    with pytest.raises(BadModel, match=f"the checkpoint is a {kind}; this version compiles .*StableDiffusionPipeline"):
+        plan()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "scheduler"])
+def test_a_missing_configuration_is_named(plan, folder, part):
+    for file in (folder / part).glob("*.json"):
+        file.unlink()
+    with pytest.raises(BadModel, match=part):
+        plan()
+
+
+def test_a_configuration_without_a_needed_key_names_it(plan, folder):
+    (folder / "unet" / "config.json").write_text("{}")
+    with pytest.raises(BadModel, match="has no configuration of '.*', which a StableDiffusionPipeline needs"):
+        plan()
+
+
+def test_a_vae_without_a_scaling_factor_has_diffusers_default(plan, folder):
+    (folder / "vae" / "config.json").write_text(json.dumps({"latent_channels": 4, "block_out_channels": [8, 16]}))
+    assert plan().anatomy.settings["scaling_factor"] == 0.18215  # as in SD 1.5's own file
+
+
+@pytest.mark.parametrize("changes", [{"sample_size": None}, {"block_out_channels": 3}, {"sample_size": [64, 64]}])
+def test_a_configuration_of_another_kind_is_a_bad_model(plan, folder, changes):
+    configure(folder, "unet", **changes)
+    with pytest.raises(BadModel, match="tiny"):
+        plan()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_missing_and_broken_weights_are_named(plan, folder, part):
+    weights = folder / part / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(BadModel, match=rf"{part}/model\.safetensors was cut short"):
+        plan()
+    weights.unlink()
+    with pytest.raises(BadModel, match=rf"no \.safetensors weights in {part}"):
+        plan()
+
+
+def test_a_missing_tokenizer_is_named(plan, folder):
+    (folder / "tokenizer" / "vocab.json").unlink()
+    with pytest.raises(BadModel, match="tokenizer holds no CLIP tokenizer"):
+        plan()
+
+
+def test_an_output_that_is_no_bundle_is_not_written_over(plan, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    for name in ("file", "folder"):
+        with pytest.raises(OutputFailed, match=f"{name} exists and is no bundle; choose another folder with -o"):
+            plan(output=tmp_path / name)
+
+
+def test_a_bundle_and_an_empty_folder_may_be_written_over(plan, tmp_path):
+    for name in ("old", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "old" / "manifest.json").touch()
+    assert [plan(output=tmp_path / name).output.name for name in ("old", "empty")] == ["old", "empty"]
+
+
+def test_an_output_that_can_not_be_written_is_refused(plan, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputFailed, match="can't write to .*file/below: Not a directory"):
+        plan(output=tmp_path / "file" / "below" / "bundle")
+
+
+def test_without_a_name_the_bundle_is_called_after_model_and_target(plan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(plan(output=None).output) == "tiny-ort-cpu"
