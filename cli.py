@@ -282,8 +282,8 @@ def main() -> None:
     except OSError as wrong:
         if wrong.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise
-        name = f" {wrong.filename}" if wrong.filename else ""
-        click.echo(f"aquatint: can't write{name}: {wrong.strerror}; nothing was left half done", err=True)
+        name = wrong.filename2 or wrong.filename or "a file"
+        click.echo(f"aquatint: can't write {name}: {wrong.strerror}; nothing was left half done", err=True)
         sys.exit(1)
 
 

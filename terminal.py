@@ -20,8 +20,8 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> str:
 
 def size_text(size_bytes: float) -> str:
     """1_718_931_200 -> "1.72 GB"."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= scale:
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= 0.9995 * scale:  # what three digits round up to 1
             return f"{size_bytes / scale:.3g} {unit}"
     return f"{size_bytes:.0f} bytes"
 

@@ -44,7 +44,10 @@ class Staging:
     def add_artifact(self, component: Component, place: Path) -> None:
         """Copy a cached artifact into the component's folder."""
         folder = self.folder / component.name
-        shutil.copytree(place, folder, ignore=shutil.ignore_patterns(KEY))
+        folder.mkdir()
+        for file in place.iterdir():
+            if file.name != KEY:
+                shutil.copyfile(file, folder / file.name)
         main = next(file for file in sorted(folder.iterdir()) if file.suffix in (".xml", ".onnx"))
         self._parts.append(replace(component, artifact=f"{component.name}/{main.name}"))
 

@@ -79,6 +79,11 @@ class Cache:
             if entry.used <= limit:
                 shutil.rmtree(entry.path)
                 freed += entry.size_bytes
+        return freed + self.sweep()
+
+    def sweep(self) -> int:
+        """Remove what compiles left that run no more; returns the bytes freed."""
+        freed = 0
         for part in self.root.glob("*-part-*"):
             named = PART.search(part.name)
             if named and not _alive(int(named[1])):

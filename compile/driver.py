@@ -37,6 +37,7 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
     Raises QualityMissed or NonFinite where the result is not good enough; then there is no bundle.
     Killed at any moment it leaves none either, and the next run takes up from the cache.
     """
+    cache.sweep()
     source = open_source(plan, cache)
     names = [part.name for part in plan.components]
     labels = [f"record and export: {stage}" for stage in source.stages]

@@ -29,6 +29,7 @@ def verify_component(session: Session, component: Component, cases: Iterable[Cas
         outputs = _run_rows(session, component, case)
         count += 1
         for name, expected in case.outputs.items():
+            check_finite(expected, f"{component.name}, output {name} of the checkpoint itself")
             check_finite(outputs[name], f"{component.name}, output {name}")
             worst = max(worst, relative_error(outputs[name], expected))
     seconds = time.perf_counter() - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from .shapes import Dim, Shapes, size_of
 
 FORMAT = 1
 NAME = "manifest.json"
+DIM = re.compile(r"(batch|height|width)(/[1-9][0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class TensorSpec:
     name: str
     dtype: str
     dims: tuple[Dim, ...]
+
+    def __post_init__(self) -> None:
+        wrong = [dim for dim in self.dims if not (DIM.fullmatch(dim) if isinstance(dim, str) else dim > 0)]
+        if wrong:
+            raise ValueError(f"dims has {wrong[0]!r}; a dimension is a number, or batch, height or width, or height/8")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..runtime.errors import BadProfile, MissingPackage
+from ..runtime.errors import BadProfile, MissingPackage, OutputFailed, SessionFailed
 from ..runtime.manifest import Component
 from ..runtime.precision import Precision
 
@@ -30,6 +30,11 @@ def build(graph: Path, component: Component, folder: Path) -> Path:
     except ImportError as reason:
         raise MissingPackage('this needs openvino; pip install "aquatint[openvino]"') from reason
     path = folder / "model.xml"
-    # The graph says in which bits each weight is stored; OpenVINO must not choose again.
-    openvino.save_model(openvino.Core().read_model(graph), path, compress_to_fp16=False)
+    try:
+        # The graph says in which bits each weight is stored; OpenVINO must not choose again.
+        openvino.save_model(openvino.Core().read_model(graph), path, compress_to_fp16=False)
+    except RuntimeError as reason:
+        if "iostream" in str(reason):
+            raise OutputFailed(f"can't write {path}; is the disk full?") from reason
+        raise SessionFailed(f"{component.name}: OpenVINO can't convert it: {str(reason).splitlines()[-1]}") from reason
     return path

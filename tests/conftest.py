@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aquatint.compile.checkpoint import Checkpoint
 from aquatint.profiles.profile import Profile, read_profile
 
 
@@ -33,12 +34,17 @@ class Workshop:
 
     def compile(self, model: Path | str, target: str, profile: Profile, output: Path) -> Path:
         """Run a compile to its end."""
-        from aquatint.compile.cache import Cache
         from aquatint.compile.checkpoint import find_checkpoint
+
+        found = find_checkpoint(str(model), revision=None, variant=None, config=None, work=self.cache)
+        return self.compile_checkpoint(found, target, profile, output)
+
+    def compile_checkpoint(self, found: Checkpoint, target: str, profile: Profile, output: Path) -> Path:
+        """The same for a checkpoint that was found already."""
+        from aquatint.compile.cache import Cache
         from aquatint.compile.driver import compile_bundle
         from aquatint.compile.plan import make_plan
 
-        found = find_checkpoint(str(model), revision=None, variant=None, config=None, work=self.cache)
         stages = compile_bundle(make_plan(found, target, profile, output=output), Cache(self.cache))
         while True:
             try:

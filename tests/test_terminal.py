@@ -33,7 +33,7 @@ def test_a_table_without_rows_is_empty():
         (1_718_931_200, "1.72 GB"),
         (999_999_999, "1 GB"),
         (13_400_000_000, "13.4 GB"),
-        (1_234_000_000_000, "1234 GB"),
+        (1_234_000_000_000, "1.23 TB"),
     ],
 )
 def test_sizes_have_three_digits_and_a_unit(size_bytes, text):

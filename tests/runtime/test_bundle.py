@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from aquatint.runtime import session
 from aquatint.runtime.bundle import damaged_files, open_bundle, sha256_of
 from aquatint.runtime.errors import BundleCorrupt, MissingPackage, TargetMismatch, UnknownName
 from aquatint.runtime.manifest import File, write_manifest
+from aquatint.runtime.session import EngineOptions
 
 SMALL, LARGE = "golden/0.png", "unet/model.onnx"
 
@@ -102,7 +104,7 @@ def test_a_damaged_bundle_is_not_opened(bundle, engine):
 
 
 def test_a_whole_bundle_is_opened_for_the_target_it_was_built_for(bundle, engine):
-    opened = open_bundle(str(bundle[0]), threads=1)
+    opened = open_bundle(str(bundle[0]))
     assert str(opened.target) == "ort:cpu"
     assert opened.manifest == bundle[1]
 
@@ -117,7 +119,7 @@ def test_a_bundle_for_a_device_that_is_not_here_is_refused_and_another_may_be_na
 
 def test_a_bundle_for_an_engine_that_we_do_not_know_lists_those_we_do(bundle):
     write_manifest(replace(bundle[1], target="abacus:cpu"), bundle[0])
-    with pytest.raises(UnknownName, match="unknown backend 'abacus'; known: .*ort"):
+    with pytest.raises(UnknownName, match=r"unknown backend 'abacus'; known: .*ort"):
         open_bundle(bundle[0])
 
 
@@ -153,3 +155,24 @@ def test_a_tokenizer_that_is_none_is_a_corrupt_bundle(bundle, engine):
     (bundle[0] / "tokenizer" / "tokenizer.json").write_text("{}")
     with pytest.raises(BundleCorrupt, match=r"tokenizer\.json is no tokenizer"):
         open_bundle(bundle[0]).tokenizer("tokenizer")
+
+
+@pytest.mark.parametrize("residency, open_after", [("all", ["unet", "vae"]), ("one", ["vae"])])
+def test_residency_says_how_many_sessions_stay_open(bundle, engine, monkeypatch, residency, open_after):
+    folder, manifest = bundle
+    both = (manifest.components[0], replace(manifest.components[0], name="vae"))
+    write_manifest(replace(manifest, components=both), folder)
+    is_open = []
+
+    def open_fake(artifact, part, target, shapes, options):
+        assert artifact == folder / LARGE
+        is_open.append(part.name)
+        return SimpleNamespace(close=lambda: is_open.remove(part.name))
+
+    monkeypatch.setattr("aquatint.runtime.bundle.open_session", open_fake)
+    opened = open_bundle(folder, options=EngineOptions(residency=residency))
+    assert opened.session("unet") is opened.session("unet")
+    opened.session("vae")
+    assert is_open == open_after
+    opened.close()
+    assert is_open == []

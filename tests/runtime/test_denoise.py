@@ -138,7 +138,7 @@ def test_a_step_is_made_only_when_it_is_asked_for():
 
 
 def test_nan_names_the_step():
-    with pytest.raises(NonFinite, match="^unet, step 2 of 3: 1 of 120 values are NaN or infinite"):
+    with pytest.raises(NonFinite, match=r"^unet, step 2 of 3: 1 of 120 values are NaN or infinite"):
         run(shapes_of(IMAGES), negative=None, denoiser=Denoiser(broken_at=2))
 
 

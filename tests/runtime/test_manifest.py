@@ -10,7 +10,8 @@ from aquatint.runtime.manifest import FORMAT, NAME, File, read_manifest, write_m
 from aquatint.runtime.record import to_table
 
 NO_PLAIN_NAMES = [
-    "../x", "a/../x", "a/..", "..", "/abs", "//abs", "a\\b", "..\\x", "C:x", "C:/x", "a//b", "./a", "a/.", ".", "a/", "",
+    "../x", "a/../x", "a/..", "..", "/abs", "//abs", "a\\b", "..\\x", "C:x", "C:/x",
+    "a//b", "./a", "a/.", ".", "a/", "",
 ]  # fmt: skip
 
 
@@ -95,6 +96,15 @@ def test_a_missing_key_is_named(tmp_path, manifest):
     del table["settings"]
     (tmp_path / NAME).write_text(json.dumps(table))
     with pytest.raises(BundleCorrupt, match="lacks the key settings"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("dim", ["depth", "height/0", "height/x", "height/", "/8", "", 0, -1])
+def test_a_dimension_that_means_nothing_is_refused(tmp_path, manifest, dim):
+    table = to_table(manifest.components[0])
+    table["inputs"][0]["dims"][0] = dim
+    write(tmp_path, manifest, components=[table])
+    with pytest.raises(BundleCorrupt, match=rf"components\[0\]: inputs\[0\]: dims has {dim!r}"):
         read_manifest(tmp_path)
 
 

@@ -26,6 +26,6 @@ def test_every_word_is_read_and_has_a_size():
 
 @pytest.mark.parametrize("word", ["fp8", "", "FP16", "weights", "fp32-weights", "fp16-"])
 def test_an_unknown_word_lists_the_known_ones(word):
-    with pytest.raises(UnknownName, match="known: fp32, fp16, bf16, fp16-weights, bf16-weights$") as caught:
+    with pytest.raises(UnknownName, match=r"known: fp32, fp16, bf16, fp16-weights, bf16-weights$") as caught:
         Precision.parse(word)
     assert repr(word) in str(caught.value)

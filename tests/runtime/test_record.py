@@ -68,7 +68,7 @@ def test_a_whole_number_does_for_a_float():
 def test_an_unknown_key_lists_the_known_ones():
     with pytest.raises(
         BadProfile,
-        match="^profile p has no key wrod; known keys: anything, count, dims, inner, mode, number, pair, switch, "
+        match=r"^profile p has no key wrod; known keys: anything, count, dims, inner, mode, number, pair, switch, "
         "table, word$",
     ):
         read({"word": "w", "wrod": "w"})
@@ -80,12 +80,12 @@ def test_an_unknown_key_of_a_nested_table_names_the_path():
 
 
 def test_a_missing_key_is_named():
-    with pytest.raises(BadProfile, match="^profile p lacks the key word$"):
+    with pytest.raises(BadProfile, match=r"^profile p lacks the key word$"):
         read({})
 
 
 def test_a_classs_own_check_becomes_the_callers_error_with_the_path():
-    with pytest.raises(BadProfile, match="^profile p: inner: low is 5, over 2$"):
+    with pytest.raises(BadProfile, match=r"^profile p: inner: low is 5, over 2$"):
         read({"word": "w", "inner": {"low": 5, "high": 2}})
 
 
@@ -116,5 +116,5 @@ def test_a_value_of_another_kind_is_refused_by_path(change, message):
 
 @pytest.mark.parametrize("table", [None, [], "text", 3])
 def test_what_is_no_table_is_refused(table):
-    with pytest.raises(BadProfile, match="^profile p is .*, expected a table of keys$"):
+    with pytest.raises(BadProfile, match=r"^profile p is .*, expected a table of keys$"):
         read(table)

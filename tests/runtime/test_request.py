@@ -70,7 +70,7 @@ def test_a_record_makes_the_same_call_again(call):
 
 @pytest.mark.parametrize("prompt", [None, 3, b"bytes", [], ["a", 3], [None], {"a": 1}, "\udcff", ["a", "\ud800"]])
 def test_a_prompt_that_is_no_text_is_refused(call, prompt):
-    with pytest.raises(BadRequest, match="^prompt is "):
+    with pytest.raises(BadRequest, match=r"^prompt is "):
         call(prompt)
 
 
@@ -79,12 +79,12 @@ def test_an_empty_prompt_is_a_prompt(call):
 
 
 def test_a_negative_prompt_that_is_no_text_is_refused(call):
-    with pytest.raises(BadRequest, match="^negative_prompt is 3"):
+    with pytest.raises(BadRequest, match=r"^negative_prompt is 3"):
         call(negative_prompt=3)
 
 
 def test_negatives_are_as_many_as_prompts(call):
-    with pytest.raises(BadRequest, match="^1 negative prompts for 2 prompts"):
+    with pytest.raises(BadRequest, match=r"^1 negative prompts for 2 prompts"):
         call(["a", "b"], negative_prompt=["x"])
 
 
@@ -104,13 +104,13 @@ def test_a_count_past_the_limit_is_told_the_limit(call, name):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "7", True, [7.5], 10**400])
 def test_the_guidance_scale_is_a_finite_number(call, value):
-    with pytest.raises(BadRequest, match="^guidance_scale is "):
+    with pytest.raises(BadRequest, match=r"^guidance_scale is "):
         call(guidance_scale=value)
 
 
 @pytest.mark.parametrize("value", [1.5, "12", True, [], [1, "2"], [None], np.ones((1, 2), int), np.array(5)])
 def test_a_seed_that_is_no_whole_number_is_refused(call, value):
-    with pytest.raises(BadRequest, match="^seed is "):
+    with pytest.raises(BadRequest, match=r"^seed is "):
         call(seed=value)
 
 

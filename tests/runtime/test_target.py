@@ -1,6 +1,7 @@
 """Targets as words."""
 
 import string
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -25,10 +26,8 @@ def test_parse_is_the_inverse_of_str(backend, device):
 
 @given(st.text())
 def test_any_text_is_either_a_target_that_writes_itself_or_refused(text):
-    try:
+    with suppress(UnknownName):
         assert str(Target.parse(text)) == text
-    except UnknownName as reason:
-        assert repr(text) in str(reason)
 
 
 @pytest.mark.parametrize("word", ["openvino:cpu", "openvino:npu", "ort:cuda", "tensorrt:sm89", "openvino:gpu.1"])

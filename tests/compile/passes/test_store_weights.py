@@ -95,11 +95,12 @@ def test_lossless_keeps_every_bit_of_a_checkpoint_of_that_width(word):
     assert np.array_equal(held.const_value.numpy().astype(np.float32), weight)
 
 
+@pytest.mark.parametrize("place", [(0, 0), (15, 31)])
 @pytest.mark.parametrize("word, other", [("fp16", "bf16"), ("bf16", "fp16")])
-def test_lossless_leaves_what_the_width_can_not_hold(word, other):
+def test_lossless_leaves_what_the_width_can_not_hold(word, other, place):
     # One value of the other kind is enough: 2**-30 is under float16's range, 1 + 2**-10 past bfloat16's digits.
     weight = np.ones(SHAPE, np.float32)
-    weight[3, 4] = {"fp16": 2.0**-30, "bf16": 1 + 2.0**-10}[word]
+    weight[place] = {"fp16": 2.0**-30, "bf16": 1 + 2.0**-10}[word]
     model = matmul(weight)
     assert store_weights(model, word, lossless=True) == 0
     assert store_weights(model, other, lossless=True) == 1
