@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +14,11 @@ from .assemble import Staging
 from .build import cached_artifact
 from .cache import Cache
 from .cases import read_cases
+from .onnx_source import OnnxSource
 from .plan import Plan
-from .source import open_source
+from .source import Source
+from .torch_source import TorchSource
 from .verify import verify_component
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
     Killed at any moment it leaves none either, and the next run takes up from the cache.
     """
     cache.sweep()
-    source = open_source(plan, cache)
+    source: Source = OnnxSource(plan, cache) if plan.checkpoint.is_onnx else TorchSource(plan, cache)
     names = [part.name for part in plan.components]
     labels = [f"record and export: {stage}" for stage in source.stages]
     labels += [*(f"build {name}" for name in names), *(f"verify {name}" for name in names), "print the golden images"]

@@ -14,9 +14,9 @@ from ..runtime.manifest import Component
 from ..runtime.pixels import to_sample
 from ..runtime.session import EngineOptions, Session, open_session
 from ..runtime.target import Target
-from .assemble import draft_manifest
 from .cache import Cache
 from .cases import Case, write_case
+from .draft import draft_manifest
 from .export import GRAPH
 from .family import Network
 from .onnx_folder import take_graph

@@ -6,9 +6,6 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from .cache import Cache
-from .plan import Plan
-
 PACKAGES = ("torch", "diffusers", "transformers", "onnxscript", "onnx-ir")
 
 
@@ -37,17 +34,6 @@ class Source(Protocol):
 
     def golden(self, index: int) -> Path:
         """The reference's own picture."""
-
-
-def open_source(plan: Plan, cache: Cache) -> Source:
-    """The source of the plan's checkpoint; hashes its weights."""
-    if plan.checkpoint.is_onnx:
-        from .onnx_source import OnnxSource
-
-        return OnnxSource(plan, cache)
-    from .torch_source import TorchSource
-
-    return TorchSource(plan, cache)
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aquatint.compile.assemble import license_of
+from aquatint.compile.draft import license_of
 
 
 @pytest.mark.parametrize(
