@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.pixels import to_image, to_sample
+from ..runtime.pixels import to_sample
 from ..runtime.scheduler import diffusers_class
 from .cases import Case, write_case
 from .checkpoint import Checkpoint
+from .families.sd import TOKENS
 from .family import Anatomy, Network
 
 log = logging.getLogger(__name__)
@@ -62,66 +63,99 @@ def load_stage(checkpoint: Checkpoint, anatomy: Anatomy, stage: str) -> Any:
     return pipe
 
 
-def record(stage: str, pipe: Any, anatomy: Anatomy, goldens: tuple[GoldenPlan, ...], before: Path, into: Path) -> None:
-    """Run one stage of every golden picture and write its cases and results to `into`.
+@dataclass(frozen=True)
+class Recorder:
+    """One stage of Diffusers' pipeline, run for one golden picture after another.
 
-    before: what the stage before it wrote.  The last stage writes golden-0.png and so on.
+    pipe: from load_stage.  before: the folder that the stage before wrote.  into: the folder that this one fills.
     """
-    import torch
 
-    networks = [network for network in anatomy.networks if network.stage == stage]
-    run = {"text": _record_text, "denoise": _record_denoising, "image": _record_image}[stage]
-    with torch.inference_mode():
-        for index, golden in enumerate(goldens):
-            run(pipe, networks, anatomy, golden, before / f"{index}.npz", into / f"{index}.npz", into)
-    log.info("%s: recorded from Diffusers over %d golden images", stage, len(goldens))
+    pipe: Any
+    anatomy: Anatomy
+    before: Path
+    into: Path
 
+    def record(self, stage: str, goldens: tuple[GoldenPlan, ...]) -> None:
+        """Write the stage's cases and results; the last stage writes golden-0.png and so on."""
+        import torch
 
-def _record_text(
-    pipe: Any, networks: list[Network], anatomy: Anatomy, golden: GoldenPlan, before: Path, result: Path, into: Path
-) -> None:
-    guided = anatomy.guided and golden.guidance_scale > 1
-    told = pipe.encode_prompt(golden.prompt, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=guided)
-    names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
-    np.savez(result, **{name: tensor.numpy() for name, tensor in zip(names, told) if tensor is not None})
-    for network, name in zip(networks, anatomy.tokenizers, strict=True):
-        tokenizer = getattr(pipe, name)
-        for text in (golden.prompt, ""):
-            ids = tokenizer(text, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
-            write_case(into, network.name, _call(network, getattr(pipe, network.folder), {"input_ids": ids}))
+        networks = [network for network in self.anatomy.networks if network.stage == stage]
+        run = {"text": self._text, "denoise": self._denoising, "image": self._image}[stage]
+        with torch.inference_mode():
+            for index, golden in enumerate(goldens):
+                run(networks, golden, index)
+        log.info("%s: recorded from Diffusers over %d golden images", stage, len(goldens))
 
+    def _text(self, networks: list[Network], golden: GoldenPlan, index: int) -> None:
+        pipe, guided = self.pipe, self.anatomy.guided and golden.guidance_scale > 1
+        told = pipe.encode_prompt(
+            golden.prompt, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=guided
+        )
+        names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+        self._write(index, {name: tensor for name, tensor in zip(names, told) if tensor is not None})
+        for network, name in zip(networks, self.anatomy.tokenizers, strict=True):
+            for text in (golden.prompt, ""):
+                tokens = getattr(pipe, name)(
+                    text, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+                )
+                self._call(network, getattr(pipe, network.folder), {"input_ids": tokens.input_ids})
 
-def _record_denoising(
-    pipe: Any, networks: list[Network], anatomy: Anatomy, golden: GoldenPlan, before: Path, result: Path, into: Path
-) -> None:
-    import diffusers
-    import torch
+    def _denoising(self, networks: list[Network], golden: GoldenPlan, index: int) -> None:
+        import diffusers
+        import torch
 
-    (network,) = networks
-    if golden.scheduler is not None:
-        kind = getattr(diffusers, diffusers_class(golden.scheduler))
-        pipe.scheduler = kind.from_config(pipe.scheduler.config)
-    seen: list[Case] = []
+        (network,) = networks
+        pipe = self.pipe
+        if golden.scheduler is not None:
+            kind = getattr(diffusers, diffusers_class(golden.scheduler))
+            pipe.scheduler = kind.from_config(pipe.scheduler.config)
+        told = self._read(index)
+        if self.anatomy.settings["inpainting"]:
+            told |= _everything_masked(golden)
+        seen: list[Case] = []
 
-    def see(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        case = _case_of_call(network, args, kwargs, output)
-        seen[RECORDED_STEPS - 1 :] = [case]
+        def see(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            seen[RECORDED_STEPS - 1 :] = [_case_of_call(network, args, kwargs, output)]
 
-    handle = pipe.unet.register_forward_hook(see, with_kwargs=True)
-    try:
-        with np.load(before) as arrays:
-            embeds = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        if anatomy.settings["inpainting"]:
-            embeds |= _everything_masked(golden)
-        latents = pipe(
-            **embeds, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale, height=golden.height,
-            width=golden.width, generator=torch.Generator().manual_seed(golden.seed), output_type="latent",
-        ).images  # fmt: skip
-    finally:
-        handle.remove()
-    for case in seen:
-        write_case(into, network.name, case)
-    np.savez(result, latents=latents.numpy())
+        handle = pipe.unet.register_forward_hook(see, with_kwargs=True)
+        try:
+            latents = pipe(
+                **told, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale, height=golden.height,
+                width=golden.width, generator=torch.Generator().manual_seed(golden.seed), output_type="latent",
+            ).images  # fmt: skip
+        finally:
+            handle.remove()
+        for case in seen:
+            write_case(self.into, network.name, case)
+        self._write(index, {"latents": latents})
+
+    def _image(self, networks: list[Network], golden: GoldenPlan, index: int) -> None:
+        import torch
+
+        decoder, encoder = networks
+        settings = self.anatomy.settings
+        scaled = self._read(index)["latents"] / settings["scaling_factor"] + settings["shift_factor"]
+        decoded = self._call(decoder, self.pipe.vae, {"latent_sample": scaled})
+        pixels = torch.from_numpy(decoded.outputs["sample"])
+        (picture,) = self.pipe.image_processor.postprocess(pixels, output_type="pil")
+        picture.save(self.into / f"golden-{index}.png")
+        self._call(encoder, self.pipe.vae, {"sample": torch.from_numpy(to_sample(picture)[None])})
+
+    def _call(self, network: Network, module: Any, feeds: dict[str, Any]) -> Case:
+        outputs = network.call(module, **feeds)
+        case = _case(network, feeds, outputs if isinstance(outputs, tuple) else (outputs,))
+        write_case(self.into, network.name, case)
+        return case
+
+    def _write(self, index: int, tensors: dict[str, Any]) -> None:
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        np.savez(self.into / f"{index}.npz", allow_pickle=False, **arrays)
+
+    def _read(self, index: int) -> dict[str, Any]:
+        import torch
+
+        with np.load(self.before / f"{index}.npz", allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
 def _everything_masked(golden: GoldenPlan) -> dict[str, Any]:
@@ -130,29 +164,6 @@ def _everything_masked(golden: GoldenPlan) -> dict[str, Any]:
 
     size = (golden.width, golden.height)
     return {"image": Image.new("RGB", size), "mask_image": Image.new("L", size, 255), "strength": 1.0}
-
-
-def _record_image(
-    pipe: Any, networks: list[Network], anatomy: Anatomy, golden: GoldenPlan, before: Path, result: Path, into: Path
-) -> None:
-    import torch
-
-    decoder, encoder = networks
-    with np.load(before) as arrays:
-        latents = torch.from_numpy(arrays["latents"])
-    settings = anatomy.settings
-    scaled = latents / settings["scaling_factor"] + settings["shift_factor"]
-    decoded = _call(decoder, pipe.vae, {"latent_sample": scaled})
-    write_case(into, decoder.name, decoded)
-    picture = to_image(decoded.outputs["sample"][0])
-    picture.save(result.with_name(f"golden-{result.stem}.png"))
-    sample = torch.from_numpy(to_sample(picture)[None])
-    write_case(into, encoder.name, _call(encoder, pipe.vae, {"sample": sample}))
-
-
-def _call(network: Network, module: Any, feeds: dict[str, Any]) -> Case:
-    outputs = network.call(module, **feeds)
-    return _case(network, feeds, outputs if isinstance(outputs, tuple) else (outputs,))
 
 
 def _case_of_call(network: Network, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Case:

@@ -13,7 +13,7 @@ from .export import GRAPH, OPSET, export_graph
 from .family import Network
 from .memory import release_memory
 from .plan import Plan
-from .reference import STAGES, load_stage, plan_key, record
+from .reference import STAGES, Recorder, load_stage, plan_key
 from .source import versions
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class TorchSource:
         }
         return self._cache.entry(
             "reference", f"{plan.checkpoint.name} {stage}", key,
-            lambda into: record(stage, loading.pipe, plan.anatomy, plan.goldens, before, into),
+            lambda into: Recorder(loading.pipe, plan.anatomy, before, into).record(stage, plan.goldens),
         )  # fmt: skip
 
     def _export(self, network: Network, loading: _Stage) -> Path:

@@ -14,6 +14,7 @@ from ..runtime.shapes import ShapeRange, Shapes
 
 FOLDER = Path(__file__).parent
 NATIVE = "native"
+COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder")  # of all families
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,9 @@ class Profile:
             Precision.parse(word)
         if "default" not in self.precision:
             raise ValueError('precision needs the key "default"')
+        unknown = sorted(set(self.precision) - {"default", *COMPONENTS})
+        if unknown:
+            raise ValueError(f"precision has no component {', '.join(unknown)}; known: {', '.join(COMPONENTS)}")
 
     def precision_of(self, component: str) -> str:
         """The precision word for a component."""
