@@ -36,20 +36,25 @@ def manifest_text(manifest: Manifest) -> str:
     """What a bundle says of itself."""
     checked = manifest.verification
     files = manifest.files.values()
-    model = manifest.model
+    model, usual = manifest.model, manifest.defaults
     head = [
         ("model", f"{model.name} ({model.family}), from {model.source}"),
         ("licence", model.license or "not stated by the model"),
         ("target", f"{manifest.target}, needs " + ", ".join(f"{k} {v}" for k, v in manifest.requires.items())),
         ("profile", manifest.profile),
         ("shapes", shapes_text(manifest.shapes)),
-        ("defaults", ", ".join(f"{k} {v}" for k, v in manifest.defaults.items() if v is not None)),
-        ("scheduler", manifest.defaults.get("scheduler") or manifest.scheduler.get("_class_name")),
+        ("defaults", f"{usual.num_inference_steps} steps, guidance scale {usual.guidance_scale:g}"),
+        ("scheduler", usual.scheduler or manifest.scheduler.get("_class_name")),
         ("verified", f"on {checked.target} against {checked.reference}, at least {checked.min_psnr_db:g} dB"),
         ("size", f"{size_text(sum(file.size_bytes for file in files))} in {len(files)} files"),
     ]
     parts = [
-        (c.name, c.precision, size_text(_component_bytes(manifest, c.name)), f"{c.quality['relative_error']:.2g}")
+        (
+            c.name,
+            c.precision,
+            size_text(_component_bytes(manifest, c.name)),
+            f"{c.quality.get('relative_error', float('nan')):.2g}",
+        )
         for c in manifest.components
     ]
     goldens = [(f"{g.psnr_db:.1f} dB", f"seed {g.seed}, {g.steps} steps", g.prompt) for g in checked.goldens]

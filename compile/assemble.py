@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import TracebackType
 
 from ..runtime.bundle import sha256_of
 from ..runtime.manifest import Component, File, Golden, Manifest, write_manifest
-from .cache import KEY
+from .cache import KEY, alive
 from .draft import draft_manifest
 from .plan import Plan
 from .source import Source
@@ -23,13 +24,11 @@ class Staging:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._parts: list[Component] = []
-        output = plan.output.absolute()
-        self.folder = output.with_name(f".{output.name}.part-{os.getpid()}")
+        self._output = plan.output.absolute()
+        self.folder = self._beside("part")
 
     def __enter__(self) -> Staging:
-        for ruin in self.folder.parent.glob(f".{self._plan.output.name}.part-*"):
-            if not Path(f"/proc/{ruin.name.rpartition('-')[2]}").exists():
-                shutil.rmtree(ruin, ignore_errors=True)
+        self._clear_up()
         self.folder.mkdir(parents=True)
         return self
 
@@ -72,13 +71,27 @@ class Staging:
 
     def publish(self) -> Path:
         """Rename the folder into its place; a bundle that was there goes away."""
-        output = self._plan.output.absolute()
-        old = output.with_name(f".{output.name}.old-{os.getpid()}")
-        if output.exists():
-            output.rename(old)
-        self.folder.rename(output)
+        old = self._beside("old")
+        if self._output.exists():
+            self._output.rename(old)
+        self.folder.rename(self._output)
         shutil.rmtree(old, ignore_errors=True)
         return self._plan.output
+
+    def _beside(self, kind: str) -> Path:
+        return self._output.with_name(f".{self._output.name}.{kind}-{os.getpid()}")
+
+    def _clear_up(self) -> None:
+        """Remove what killed compiles left; a bundle that one had just moved aside goes back to its place."""
+        form = re.compile(rf"\.{re.escape(self._output.name)}\.(part|old)-(\d+)")
+        for ruin in list(self._output.parent.iterdir()):
+            named = form.fullmatch(ruin.name)
+            if named is None or alive(int(named[2])):
+                continue
+            if named[1] == "old" and not self._output.exists():
+                ruin.rename(self._output)
+            else:
+                shutil.rmtree(ruin, ignore_errors=True)
 
     def _files(self) -> dict[str, File]:
         files = sorted(file for file in self.folder.rglob("*") if file.is_file())

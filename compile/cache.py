@@ -86,7 +86,7 @@ class Cache:
         freed = 0
         for part in self.root.glob("*-part-*"):
             named = PART.search(part.name)
-            if named and not _alive(int(named[1])):
+            if named and not alive(int(named[1])):
                 freed += sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
                 shutil.rmtree(part, ignore_errors=True)
         return freed
@@ -111,5 +111,6 @@ def _move(part: Path, place: Path) -> None:
             part.rename(place)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process of this machine runs; where that can't be known, it is taken to."""
     return Path(f"/proc/{pid}").exists() if Path("/proc").is_dir() else True

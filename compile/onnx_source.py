@@ -14,6 +14,7 @@ from ..runtime.manifest import Component
 from ..runtime.pixels import to_sample
 from ..runtime.session import EngineOptions, Session, open_session
 from ..runtime.target import Target
+from ..runtime.text import Tokenizer
 from .cache import Cache
 from .cases import Case, write_case
 from .draft import draft_manifest
@@ -101,6 +102,9 @@ class _GraphBundle(Bundle):
         super().__init__(into, draft_manifest(plan, plan.components, ENGINE), ENGINE, EngineOptions())
         self._graphs = graphs
         self._recorders: dict[str, _Recorder] = {}
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        return Tokenizer(self.folder / name / "tokenizer.json")
 
     def session(self, name: str) -> Session:
         if name not in self._recorders:

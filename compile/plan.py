@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..profiles.profile import Profile
 from ..runtime.errors import BadModel, OutputFailed, TargetMismatch
-from ..runtime.manifest import NAME, Component
+from ..runtime.manifest import NAME, Component, Defaults
 from ..runtime.precision import BITS, Precision
 from ..runtime.scheduler import make_scheduler
 from ..runtime.shapes import Shapes
@@ -38,7 +38,7 @@ class Plan:
     components: tuple[Component, ...]
     parameters: dict[str, int]
     goldens: tuple[GoldenPlan, ...]
-    defaults: dict[str, object]
+    defaults: Defaults
     output: Path
 
     def size_bytes(self, component: Component) -> int:
@@ -77,11 +77,7 @@ def make_plan(
 
     wished = profile.defaults
     steps = anatomy.steps if wished.num_inference_steps is None else wished.num_inference_steps
-    defaults: dict[str, object] = {
-        "num_inference_steps": steps,
-        "guidance_scale": anatomy.guidance_scale if wished.guidance_scale is None else wished.guidance_scale,
-        "scheduler": wished.scheduler,
-    }
+    scale = anatomy.guidance_scale if wished.guidance_scale is None else wished.guidance_scale
     scheduler = checkpoint.config("scheduler")
     for count in (steps, profile.verify.steps):
         make_scheduler(scheduler, count, wished.scheduler)
@@ -89,12 +85,10 @@ def make_plan(
     folder = output or Path(f"{checkpoint.name}-{chosen.backend}-{chosen.device}")
     _check_output(folder)
     height, width = shapes.default_size
-    texts = (prompts or checkpoint.prompts)[: max(profile.verify.images, len(prompts))]
+    texts = prompts or checkpoint.prompts
     goldens = tuple(
-        GoldenPlan(
-            text, seed, profile.verify.steps, float(str(defaults["guidance_scale"])), height, width, wished.scheduler
-        )
-        for seed, text in enumerate(texts)
+        GoldenPlan(texts[seed % len(texts)], seed, profile.verify.steps, scale, height, width, wished.scheduler)
+        for seed in range(max(profile.verify.images, len(prompts)))
     )
     parameters = {part.name: _parameters(checkpoint, checkpoint.part(part)) for part in anatomy.networks}
     return Plan(
@@ -108,7 +102,7 @@ def make_plan(
         components=components,
         parameters=parameters,
         goldens=goldens,
-        defaults=defaults,
+        defaults=Defaults(steps, scale, wished.scheduler),
         output=folder,
     )
 

@@ -46,8 +46,11 @@ class Bundle:
         self._sessions[name] = session
 
     def tokenizer(self, name: str) -> Tokenizer:
-        """The tokenizer of that Diffusers folder name."""
-        return Tokenizer(self.folder / name / "tokenizer.json")
+        """The tokenizer of that Diffusers folder name.  Raises BundleCorrupt where the manifest does not list it."""
+        file = f"{name}/tokenizer.json"
+        if file not in self.manifest.files:
+            raise BundleCorrupt(f"{self.folder} lists no {file}, which a pipeline of {self.manifest.pipeline} needs")
+        return Tokenizer(self.folder / file)
 
     def close(self) -> None:
         """Close every session."""
@@ -98,7 +101,9 @@ def damaged_files(folder: Path, manifest: Manifest, hashes: bool) -> Iterator[st
     """One sentence for each file that is missing, of another size or (small ones, or all with `hashes`) changed."""
     for name, listed in manifest.files.items():
         path = folder / name
-        if not path.is_file():
+        if path.is_symlink():
+            yield f"{name} is a link; a bundle holds plain files"
+        elif not path.is_file():
             yield f"{name} is missing"
         elif path.stat().st_size != listed.size_bytes:
             yield f"{name} has {path.stat().st_size} bytes, {NAME} says {listed.size_bytes}"

@@ -104,6 +104,15 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class Defaults:
+    """What a call does where it says nothing.  scheduler: another than the checkpoint's own, by our name, or None."""
+
+    num_inference_steps: int
+    guidance_scale: float
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The whole of manifest.json.
 
@@ -120,7 +129,7 @@ class Manifest:
     shapes: Shapes
     settings: dict[str, Any]
     scheduler: dict[str, Any]
-    defaults: dict[str, Any]
+    defaults: Defaults
     components: tuple[Component, ...]
     verification: Verification
     built_with: dict[str, str]

@@ -92,13 +92,13 @@ def complete(request: Request, manifest: Manifest, multiple: int) -> Call:
     call = Call(
         prompts=prompts,
         negatives=negatives,
-        steps=_whole(_either(request.num_inference_steps, defaults["num_inference_steps"]), "num_inference_steps"),
-        guidance_scale=_finite(_either(request.guidance_scale, defaults["guidance_scale"]), "guidance_scale"),
+        steps=_whole(_either(request.num_inference_steps, defaults.num_inference_steps), "num_inference_steps"),
+        guidance_scale=_finite(_either(request.guidance_scale, defaults.guidance_scale), "guidance_scale"),
         height=_whole(_either(request.height, usual[0]), "height"),
         width=_whole(_either(request.width, usual[1]), "width"),
         seeds=_seeds(_either(request.seed, secrets.randbits(32))),
         images_per_prompt=_whole(request.num_images_per_prompt, "num_images_per_prompt"),
-        scheduler=_either(request.scheduler, defaults.get("scheduler")),
+        scheduler=_either(request.scheduler, defaults.scheduler),
         latents=request.latents,
     )
     manifest.shapes.check_size(call.height, call.width, multiple)

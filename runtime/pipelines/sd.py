@@ -10,12 +10,13 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..denoise import Conditioning, Step, denoise
-from ..errors import BadRequest
+from ..errors import BadRequest, BundleCorrupt
 from ..inpainting import everything_masked
 from ..manifest import Manifest
 from ..pipeline import Images, Printing, finish
 from ..pixels import to_image
 from ..random import TorchGenerator, randn_tensor
+from ..record import from_table
 from ..request import Call, Request, complete
 from ..scheduler import Scheduler, make_scheduler
 from ..session import check_finite
@@ -51,7 +52,7 @@ class StableDiffusion:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self.settings = Settings(**bundle.manifest.settings)
+        self.settings = from_table(Settings, bundle.manifest.settings, "the manifest's settings", BundleCorrupt)
         self.tokenizer = bundle.tokenizer("tokenizer")
 
     @property
@@ -65,7 +66,7 @@ class StableDiffusion:
             return
         shapes = self.manifest.shapes
         height, width = shapes.default_size
-        twice = self._guided(float(self.manifest.defaults["guidance_scale"])) and shapes.guidance == "batch"
+        twice = self._guided(self.manifest.defaults.guidance_scale) and shapes.guidance == "batch"
         for part in self.manifest.components:
             rows = shapes.batch * (2 if twice else 1) if part.name == "unet" else 1
             if part.name != "vae_encoder":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,7 +153,6 @@ def test_a_second_compile_takes_graphs_and_references_from_the_cache(workshop, e
 
 def test_an_onnx_folder_is_its_own_reference(workshop, exact, tmp_path):
     """Laid out as Optimum writes it: graphs under component names, the VAE's configuration beside each half."""
-    import shutil
 
     import onnx_ir as ir
 
@@ -173,3 +173,13 @@ def test_an_onnx_folder_is_its_own_reference(workshop, exact, tmp_path):
     manifest = read_manifest(workshop.compile(folder, "openvino:cpu", exact, tmp_path / "bundle"))
     assert manifest.verification.reference == "onnx"
     assert all(golden.psnr_db >= 50 for golden in manifest.verification.goldens)
+
+
+def test_a_bundle_moved_aside_by_a_killed_compile_comes_back(workshop, impossible, tmp_path):
+    output = tmp_path / "bundle"
+    shutil.copytree(workshop.bundle("tiny-sd", "ort:cpu"), tmp_path / f".bundle.old-{2**22 + 1}")
+    (tmp_path / f".bundle.part-{2**22 + 1}").mkdir()
+    with pytest.raises(QualityMissed):
+        workshop.compile(workshop.checkpoint("tiny-sd"), "ort:cpu", impossible, output)
+    open_bundle(output, hashes=True).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

@@ -11,6 +11,7 @@ from aquatint.compile.plan import make_plan
 from aquatint.profiles.profile import CallDefaults, Goldens, ShapePlan, read_profile
 from aquatint.runtime import session
 from aquatint.runtime.errors import BadModel, BadProfile, BadRequest, OutputFailed, TargetMismatch, UnknownName
+from aquatint.runtime.manifest import Defaults
 from aquatint.runtime.shapes import ShapeRange
 from aquatint.runtime.target import Target
 
@@ -74,7 +75,7 @@ def test_a_plan_says_what_will_be_made_from_what(plan, folder):
     assert [part.name for part in made.components] == ["text_encoder", "unet", "vae_decoder", "vae_encoder"]
     assert (str(made.target), made.reason, str(made.verify_on)) == ("ort:cpu", "asked for", "ort:cpu")
     assert made.shapes.sizes == ((128, 128),)  # 16 latents of 8 pixels
-    assert made.defaults == {"num_inference_steps": 50, "guidance_scale": 7.5, "scheduler": None}
+    assert made.defaults == Defaults(num_inference_steps=50, guidance_scale=7.5)
     assert [golden.prompt for golden in made.goldens] == [GENERAL_PROMPTS[0]]
     assert made.parameters == dict.fromkeys((part.name for part in made.components), 100)
     assert made.size_bytes(made.components[0]) == 400

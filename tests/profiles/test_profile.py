@@ -157,7 +157,9 @@ def test_ranges_take_the_place_of_sizes():
 
 
 def test_a_precision_for_a_component_that_no_family_has_is_refused(tmp_path):
-    text = 'description = "d"\n[precision]\ndefault = "fp16"\nuent = "fp32"\n[budget]\nrelative_error = 1.0\npsnr_db = 1\n'
+    text = (
+        'description = "d"\n[precision]\ndefault = "fp16"\nuent = "fp32"\n[budget]\nrelative_error = 1.0\npsnr_db = 1\n'
+    )
     (tmp_path / "typo.toml").write_text(text)
     with pytest.raises(BadProfile, match=r"no component uent; known: text_encoder, text_encoder_2, unet"):
         read_profile(str(tmp_path / "typo.toml"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aquatint.runtime.manifest import Component, File, Golden, Manifest, Model, TensorSpec, Verification
+from aquatint.runtime.manifest import Component, Defaults, File, Golden, Manifest, Model, TensorSpec, Verification
 from aquatint.runtime.shapes import ShapeRange, Shapes
 
 
@@ -19,7 +19,7 @@ def manifest() -> Manifest:
         shapes=Shapes(height=ShapeRange(64, 128, 256), width=ShapeRange(64, 192, 256), batch=2, guidance="split"),
         settings={"latent_channels": 4, "scaling_factor": 0.5},
         scheduler={"_class_name": "DDIMScheduler", "trained_betas": None},
-        defaults={"num_inference_steps": 20, "guidance_scale": 7.5, "scheduler": None},
+        defaults=Defaults(num_inference_steps=20, guidance_scale=7.5),
         components=(
             Component("unet", "unet/model.onnx", "fp16", (sample, told), (sample,), (2,), {"relative_error": 1e-3}),
         ),

@@ -11,6 +11,7 @@ from aquatint.runtime.bundle import damaged_files, open_bundle, sha256_of
 from aquatint.runtime.errors import BundleCorrupt, MissingPackage, TargetMismatch, UnknownName
 from aquatint.runtime.manifest import File, write_manifest
 from aquatint.runtime.session import EngineOptions
+from aquatint.runtime.text import Tokenizer
 
 SMALL, LARGE = "golden/0.png", "unet/model.onnx"
 
@@ -150,11 +151,24 @@ def test_a_component_that_the_bundle_lacks_is_named(bundle, engine):
         open_bundle(bundle[0]).session("vae_decoder")
 
 
-def test_a_tokenizer_that_is_none_is_a_corrupt_bundle(bundle, engine):
+def test_a_tokenizer_that_the_manifest_does_not_list_is_not_read(bundle, engine):
     (bundle[0] / "tokenizer").mkdir()
     (bundle[0] / "tokenizer" / "tokenizer.json").write_text("{}")
-    with pytest.raises(BundleCorrupt, match=r"tokenizer\.json is no tokenizer"):
+    with pytest.raises(BundleCorrupt, match=r"lists no tokenizer/tokenizer\.json"):
         open_bundle(bundle[0]).tokenizer("tokenizer")
+
+
+def test_a_tokenizer_that_is_none_is_a_corrupt_bundle(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(BundleCorrupt, match=r"tokenizer\.json is no tokenizer"):
+        Tokenizer(tmp_path / "tokenizer.json")
+
+
+def test_a_link_in_a_bundle_is_refused(bundle, engine):
+    (bundle[0] / SMALL).rename(bundle[0] / "elsewhere")
+    (bundle[0] / SMALL).symlink_to(bundle[0] / "elsewhere")
+    with pytest.raises(BundleCorrupt, match="is a link; a bundle holds plain files"):
+        open_bundle(bundle[0])
 
 
 @pytest.mark.parametrize("residency, open_after", [("all", ["unet", "vae"]), ("one", ["vae"])])

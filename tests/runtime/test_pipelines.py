@@ -90,7 +90,7 @@ def test_every_argument_means_what_diffusers_means(checkpoints, pipes, model, ar
     if model == "tiny-lcm":
         told.pop("negative_prompt", None)
     prompt = told.pop("prompt")
-    defaults = {"guidance_scale": float(pipes[model].manifest.defaults["guidance_scale"])}
+    defaults = {"guidance_scale": pipes[model].manifest.defaults.guidance_scale}
     expected = theirs(checkpoints[model], prompt, 11, **{**defaults, **told})
     printed = pipes[model](prompt, seed=11, **told).images
     assert len(printed) == len(expected)

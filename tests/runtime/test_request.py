@@ -27,7 +27,7 @@ def test_the_bundles_defaults_are_filled_in(call):
 
 
 def test_a_default_scheduler_is_filled_in_and_gives_way(manifest):
-    manifest = replace(manifest, defaults={**manifest.defaults, "scheduler": "euler"})
+    manifest = replace(manifest, defaults=replace(manifest.defaults, scheduler="euler"))
     assert complete(Request("x"), manifest, 8).scheduler == "euler"
     assert complete(Request("x", scheduler="lcm"), manifest, 8).scheduler == "lcm"
 
