@@ -18,7 +18,7 @@ DEMO = "demo"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 CONFIG_NAMES = ("config.json", "scheduler_config.json", INDEX)
 GENERAL_PROMPTS = ("a photograph of an astronaut riding a horse", "a bowl of fruit on a wooden table, oil painting")
-DEMO_PROMPTS = ("a large red circle on a white background", "a small blue square on a gray background")
+DEMO_GOLDENS = 4  # prompts that the demo model never saw
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,9 @@ def find_checkpoint(
     """
     if model == DEMO:
         from ..demo import MODEL
+        from ..demo.prompts import held_out
 
-        return Checkpoint(MODEL, DEMO, prompts=DEMO_PROMPTS)
+        return Checkpoint(MODEL, DEMO, prompts=tuple(prompt for prompt, _ in held_out(DEMO_GOLDENS)))
     path = Path(model)
     if path.is_file():
         if path.suffix != ".safetensors":

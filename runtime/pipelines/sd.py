@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..record import from_table
 from ..request import Call, Request, complete
 from ..scheduler import Scheduler, make_scheduler
 from ..session import check_finite
+from ..text import Tokenizer
 
 
 def create(bundle: Bundle) -> StableDiffusion:
@@ -93,12 +94,16 @@ class StableDiffusion:
 
     def encode(self, call: Call) -> Conditioning:
         """What the UNet is told of the prompts: encoder_hidden_states, (images, 77, width)."""
-        copies = call.images_per_prompt
-        positive = np.concatenate([self._encode_text(text) for text in call.prompts]).repeat(copies, axis=0)
-        if not self._guided(call.guidance_scale):
-            return Conditioning({"encoder_hidden_states": positive, **self._guidance_embedding(call)})
-        negative = np.concatenate([self._encode_text(text or "") for text in call.negatives]).repeat(copies, axis=0)
-        return Conditioning({"encoder_hidden_states": positive}, {"encoder_hidden_states": negative})
+        guided = self._guided(call.guidance_scale)
+        negatives = [text or "" for text in call.negatives] if guided else []
+        encoded = self._run_encoder("text_encoder", self.tokenizer, [*call.prompts, *negatives])
+
+        def rows(texts: Sequence[str]) -> dict[str, np.ndarray]:
+            hidden = [encoded[text]["last_hidden_state"] for text in texts]
+            return {"encoder_hidden_states": np.concatenate(hidden).repeat(call.images_per_prompt, axis=0)}
+
+        positive = {**rows(call.prompts), **self._guidance_embedding(call)}
+        return Conditioning(positive, rows(negatives) if guided else None)
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """(images, channels, height/8, width/8) -> (images, 3, height, width) in about [-1, 1]; one image at a time."""
@@ -128,10 +133,14 @@ class StableDiffusion:
             encoder, noise.first.shape, settings.vae_factor, settings.scaling_factor, noise.draw_for_mask
         )
 
-    def _encode_text(self, text: str) -> np.ndarray:
-        hidden = self.bundle.session("text_encoder").run({"input_ids": self.tokenizer.encode(text)})
-        check_finite(hidden["last_hidden_state"], "text_encoder")
-        return hidden["last_hidden_state"]
+    def _run_encoder(self, name: str, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+        """The encoder's outputs for each text, each text once."""
+        encoder = self.bundle.session(name)
+        encoded = {text: encoder.run({"input_ids": tokenizer.encode(text)}) for text in dict.fromkeys(texts)}
+        for outputs in encoded.values():
+            for output in outputs.values():
+                check_finite(output, name)
+        return encoded
 
     def _guided(self, guidance_scale: float) -> bool:
         return guidance_scale > 1 and self.settings.guidance_embedding is None

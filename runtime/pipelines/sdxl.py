@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..bundle import Bundle
 from ..denoise import Conditioning
 from ..request import Call
-from ..session import check_finite
 from .sd import StableDiffusion
 
 
@@ -25,31 +26,26 @@ class StableDiffusionXL(StableDiffusion):
 
     def encode(self, call: Call) -> Conditioning:
         """encoder_hidden_states (images, 77, both widths), text_embeds (images, width), time_ids (images, 6)."""
-        copies, height, width = call.images_per_prompt, call.height, call.width
+        guided = self._guided(call.guidance_scale)
+        negatives = list(call.negatives) if guided else []
+        texts = [*call.prompts, *(text or "" for text in negatives)]
+        first = self._run_encoder("text_encoder", self.tokenizer, texts)
+        second = self._run_encoder("text_encoder_2", self.tokenizer_2, texts)
         # original size, top left of the crop, target size: each (height, width)
-        time_ids = np.tile(np.array([height, width, 0, 0, height, width], np.float32), (call.images, 1))
-        positive = self._told([self._encode_both(text) for text in call.prompts], copies, time_ids)
-        if not self._guided(call.guidance_scale):
-            return Conditioning({**positive, **self._guidance_embedding(call)})
-        return Conditioning(positive, self._told([self._encode_negative(t) for t in call.negatives], copies, time_ids))
+        sizes = np.array([call.height, call.width, 0, 0, call.height, call.width], np.float32)
 
-    def _told(
-        self, encoded: list[tuple[np.ndarray, np.ndarray]], copies: int, time_ids: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        hidden = np.concatenate([states for states, _ in encoded]).repeat(copies, axis=0)
-        pooled = np.concatenate([embeds for _, embeds in encoded]).repeat(copies, axis=0)
-        return {"encoder_hidden_states": hidden, "text_embeds": pooled, "time_ids": time_ids}
+        def rows(texts: Sequence[str | None]) -> dict[str, np.ndarray]:
+            hidden, pooled = [], []
+            for text in texts:
+                last = second[text or ""]
+                # Diffusers takes zeros where the caller gives no negative prompt.
+                kept = np.float32(not (text is None and self.settings.zero_empty_negative))
+                states = [first[text or ""]["hidden_states"], last["hidden_states"]]
+                hidden.append(np.concatenate(states, axis=-1) * kept)
+                pooled.append(last["text_embeds"] * kept)
+            told = {"encoder_hidden_states": np.concatenate(hidden), "text_embeds": np.concatenate(pooled)}
+            repeated = {name: array.repeat(call.images_per_prompt, axis=0) for name, array in told.items()}
+            return {**repeated, "time_ids": np.tile(sizes, (call.images, 1))}
 
-    def _encode_negative(self, text: str | None) -> tuple[np.ndarray, np.ndarray]:
-        hidden, pooled = self._encode_both(text or "")
-        if text is None and self.settings.zero_empty_negative:
-            return np.zeros_like(hidden), np.zeros_like(pooled)
-        return hidden, pooled
-
-    def _encode_both(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Both encoders' last but one layer side by side, and the second's pooled embedding."""
-        first = self.bundle.session("text_encoder").run({"input_ids": self.tokenizer.encode(text)})
-        second = self.bundle.session("text_encoder_2").run({"input_ids": self.tokenizer_2.encode(text)})
-        hidden = np.concatenate([first["hidden_states"], second["hidden_states"]], axis=-1)
-        check_finite(hidden, "text_encoder, text_encoder_2")
-        return hidden, second["text_embeds"]
+        positive = {**rows(call.prompts), **self._guidance_embedding(call)}
+        return Conditioning(positive, rows(negatives) if guided else None)
