@@ -61,6 +61,7 @@ def cached_artifact(source: Source, component: Component, shapes: Shapes, target
         start = time.perf_counter()
         build_artifact(source.graph(component.name), component, shapes, target, folder)
         release_memory()
-        log.info("%s: built for %s, %.1f s", component.name, target, time.perf_counter() - start)
+        size_mb = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        log.info("%s: built for %s, %.1f MB, %.1f s", component.name, target, size_mb, time.perf_counter() - start)
 
     return cache.entry("artifact", f"{component.name} {component.precision} {target}", key, make)

@@ -89,7 +89,8 @@ class TorchSource:
         def make(into: Path) -> None:
             start = time.perf_counter()
             export_graph(network, getattr(loading.pipe, network.folder), plan.anatomy.native, step, into)
-            log.info("%s: exported, %.1f s", network.name, time.perf_counter() - start)
+            size_mb = sum(file.stat().st_size for file in into.iterdir()) / 1e6
+            log.info("%s: exported, %.1f MB, %.1f s", network.name, size_mb, time.perf_counter() - start)
 
         label = f"{plan.checkpoint.name} {network.name}"
         return self._cache.entry("graph", label, self.graph_key(network.name), make) / GRAPH
