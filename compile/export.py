@@ -51,6 +51,9 @@ def export_graph(network: Network, module: Any, side: int, step: int, folder: Pa
         store_weights(model, half, lossless=True)
     path = folder / GRAPH
     ir.save(model, path, external_data=f"{GRAPH}.data")
+    # The exporter's rewrite rules, which live as long as the process, remember the graph and with it every weight.
+    for value in model.graph.initializers.values():
+        value.const_value = None
     return path
 
 

@@ -54,6 +54,7 @@ def _narrow(model: ir.Model, value: ir.Value, stored: ir.Tensor) -> None:
     for use in uses:
         use.node.replace_input_with(use.idx, wide)
     model.graph.initializers.pop(value.name)
+    value.const_value = None
     model.graph.initializers[small.name] = small
     if first is not None:
         model.graph.insert_before(model.graph[0], cast)
