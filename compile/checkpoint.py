@@ -26,7 +26,8 @@ class Checkpoint:
     """A Diffusers folder on this disk, or one that Optimum exported to ONNX.
 
     source: what the user called it.  variant: of the weight files ("fp16"), or None.
-    prompts: what its golden images show.  is_onnx: its networks are graphs already.
+    prompts: what its golden images show.  guidance_scale: its own default, or None for its family's.
+    is_onnx: its networks are graphs already.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Checkpoint:
     revision: str | None = None
     variant: str | None = None
     prompts: tuple[str, ...] = GENERAL_PROMPTS
+    guidance_scale: float | None = None
     is_onnx: bool = False
 
     @property
@@ -104,10 +106,11 @@ def find_checkpoint(
     work: where a single file is unpacked.  Raises BadModel.
     """
     if model == DEMO:
-        from ..demo import MODEL
+        from ..demo import GUIDANCE_SCALE, MODEL
         from ..demo.prompts import held_out
 
-        return Checkpoint(MODEL, DEMO, prompts=tuple(prompt for prompt, _ in held_out(DEMO_GOLDENS)))
+        prompts = tuple(prompt for prompt, _ in held_out(DEMO_GOLDENS))
+        return Checkpoint(MODEL, DEMO, prompts=prompts, guidance_scale=GUIDANCE_SCALE)
     path = Path(model)
     if path.is_file():
         if path.suffix != ".safetensors":

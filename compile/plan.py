@@ -77,7 +77,8 @@ def make_plan(
 
     wished = profile.defaults
     steps = anatomy.steps if wished.num_inference_steps is None else wished.num_inference_steps
-    scale = anatomy.guidance_scale if wished.guidance_scale is None else wished.guidance_scale
+    scales = (wished.guidance_scale, checkpoint.guidance_scale, anatomy.guidance_scale)
+    scale = next(value for value in scales if value is not None)
     scheduler = checkpoint.config("scheduler")
     for count in (steps, profile.verify.steps):
         make_scheduler(scheduler, count, wished.scheduler)
