@@ -64,7 +64,7 @@ class Goldens:
     """The pictures that the bundle is verified with.  images: how many.  steps: of each, few for a large model."""
 
     images: int = 1
-    steps: int = 4
+    steps: int = 3
 
     def __post_init__(self) -> None:
         if self.images < 1 or self.steps < 1:
