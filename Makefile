@@ -18,8 +18,8 @@ test: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	mkdir -p build/lint && ln -sfn ../.. build/lint/aquatint
-	MYPYPATH=build/lint $(BIN)/mypy -p aquatint
+	mkdir -p $(VENV)/lint && ln -sfn "$(CURDIR)" $(VENV)/lint/aquatint
+	MYPYPATH=$(VENV)/lint $(BIN)/mypy -p aquatint
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
