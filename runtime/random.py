@@ -12,11 +12,11 @@ from .errors import BadRequest
 class Generator(Protocol):
     """A seeded source of noise; draws follow each other as they do in torch."""
 
-    def randn(self, shape: Sequence[int]) -> np.ndarray: ...
+    def randn(self, shape: Sequence[int], dtype: type[np.floating] = np.float32) -> np.ndarray: ...
 
 
 class TorchGenerator:
-    """The noise of torch.Generator("cpu").manual_seed(seed), draw for draw, in float32.
+    """The noise of torch.Generator("cpu").manual_seed(seed), draw for draw, in float32 or float16.
 
     The random bits are torch's own; logarithm, sine and cosine are NumPy's, so a value may differ in its last bits: by
     up to 1e-6 from torch with AVX2, and by 3e-6 from torch without, which rounds the angle elsewhere.
@@ -25,24 +25,23 @@ class TorchGenerator:
     """
 
     def __init__(self, seed: int) -> None:
-        if not -(2**63) <= seed < 2**64:
-            raise BadRequest(f"seed {seed} is out of range; it must be from -2**63 to 2**64 - 1")
-        self.seed = seed
+        self.seed = check_seed(seed)
         # torch seeds MT19937 with the low 32 bits, by init_genrand, as NumPy's legacy generator does.
         self._bits = np.random.RandomState(seed % 2**32)
         self._spare: float | None = None
 
-    def randn(self, shape: Sequence[int]) -> np.ndarray:
-        """The next standard normal numbers, float32, as torch.randn(shape, generator=...)."""
+    def randn(self, shape: Sequence[int], dtype: type[np.floating] = np.float32) -> np.ndarray:
+        """The next standard normal numbers, as torch.randn(shape, generator=..., dtype=...)."""
         count = math.prod(shape)
-        values = self._few(count) if count < 16 else self._many(count)
-        return values.reshape(tuple(shape))
+        values = self._few(count) if count < 16 else self._many(count, halves=dtype is np.float16)
+        return values.reshape(tuple(shape)).astype(dtype, copy=False)
 
-    def _many(self, count: int) -> np.ndarray:
-        """16 numbers or more, in blocks of 16."""
-        uniforms = self._uniforms(count)
-        values = np.empty(count, dtype=np.float32)
+    def _many(self, count: int, halves: bool) -> np.ndarray:
+        """16 numbers or more, in blocks of 16.  halves: for float16, which torch rounds from the same float32."""
         whole = count - count % 16
+        # In float32, torch draws for the unfinished block too, and then anew; in float16 only anew.
+        uniforms = self._uniforms(whole if halves else count)
+        values = np.empty(count, dtype=np.float32)
         values[:whole] = _box_muller(uniforms[:whole])
         if whole != count:
             # What is left over does not fill a block: torch draws the last 16 values anew.
@@ -70,20 +69,29 @@ class TorchGenerator:
         return ((high << 32 | low) & (2**53 - 1)) * 2.0**-53
 
 
-def randn_tensor(shape: Sequence[int], generators: Generator | Sequence[Generator]) -> np.ndarray:
-    """Noise for a batch, float32; of several generators each draws its own image, as in Diffusers.
+def check_seed(seed: int) -> int:
+    """The seed as torch's 64 bits without a sign.  Raises BadRequest for one that torch refuses."""
+    if not -(2**63) <= seed < 2**64:
+        raise BadRequest(f"seed {seed} is out of range; it must be from -2**63 to 2**64 - 1")
+    return seed % 2**64
+
+
+def randn_tensor(
+    shape: Sequence[int], generators: Generator | Sequence[Generator], dtype: type[np.floating] = np.float32
+) -> np.ndarray:
+    """Noise for a batch; of several generators each draws its own image, as in Diffusers.
 
     shape: (batch, ...).  One generator, alone or in a sequence, draws the whole batch at once.
     Raises BadRequest if there are several and not one for each image.
     Source: diffusers.utils.torch_utils.randn_tensor.
     """
     if not isinstance(generators, Sequence):
-        return generators.randn(shape)
+        return generators.randn(shape, dtype)
     if len(generators) == 1:
-        return generators[0].randn(shape)
+        return generators[0].randn(shape, dtype)
     if len(generators) != shape[0]:
         raise BadRequest(f"{len(generators)} generators for a batch of {shape[0]}; give one, or one for each image")
-    return np.concatenate([generator.randn((1, *shape[1:])) for generator in generators])
+    return np.concatenate([generator.randn((1, *shape[1:]), dtype) for generator in generators])
 
 
 def _box_muller(uniforms: np.ndarray) -> np.ndarray:

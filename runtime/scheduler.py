@@ -1,6 +1,7 @@
 """The scheduler: which noise the model sees at each call, and the step from its answer to the next sample."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from types import ModuleType
 from typing import Any, Protocol
@@ -9,22 +10,21 @@ import numpy as np
 
 from . import lookup, schedulers
 from .errors import BadRequest
+from .flow import FlowConfig
 from .record import from_table
+from .sigmas import descending
 
-# Settings of Diffusers' schedulers that concern only those we do not have, or only options that we refuse.
+# Settings of Diffusers' schedulers that change no number: those of classes we do not have, and those that Diffusers
+# itself never reads, or only in pipelines of other models (which make mu of the last four).
 WITHOUT_EFFECT = frozenset(
     {
-        "disable_corrector",
-        "dynamic_thresholding_ratio",
-        "flow_shift",
-        "predict_x0",
         "rho",
-        "sample_max_value",
-        "shift_terminal",
         "sigma_data",
         "sigma_schedule",
-        "solver_p",
-        "time_shift_type",
+        "base_image_seq_len",
+        "base_shift",
+        "max_image_seq_len",
+        "max_shift",
     }
 )
 
@@ -32,7 +32,8 @@ WITHOUT_EFFECT = frozenset(
 class Scheduler(Protocol):
     """A schedule of a fixed number of steps; one object serves one run. Arrays are float32.
 
-    timesteps: (calls,) float32, what the model is told, one for each call, from noise to image.
+    timesteps: (calls,) float32, what the model is told, one for each call, from noise to image. Some schedulers make
+    several calls in a step; a run then starts at the first call of one.
     init_noise_sigma: factor on the unit noise at the start.
     """
 
@@ -60,25 +61,62 @@ def available() -> tuple[str, ...]:
 
 
 def make_scheduler(
-    config: Mapping[str, Any], steps: int, name: str | None = None, overrides: Mapping[str, Any] | None = None
+    config: Mapping[str, Any],
+    steps: int,
+    name: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    timesteps: Sequence[float] | None = None,
+    sigmas: Sequence[float] | None = None,
+    mu: float | None = None,
 ) -> Scheduler:
     """The scheduler of a Diffusers scheduler_config.json, ready for a number of steps.
 
     name: another scheduler than the config's own, ours ("dpm_multistep", "dpm-multistep") or by Diffusers' class name;
     it takes from config what it knows, as Diffusers' from_config does.
     overrides: settings that go before those of config, such as {"use_karras_sigmas": True}.
+    timesteps, sigmas: a schedule of the user's own, descending; steps then does not count. With Euler's sigmas comes
+    the final one. mu: the shift that use_dynamic_shifting asks for. Each for those schedulers whose set_timesteps
+    takes it in Diffusers.
     Raises UnknownName for a scheduler we do not have, BadRequest for a setting or a number of steps that can't be done.
     """
     own = config.get("_class_name")
     if name is None and not isinstance(own, str):
         raise BadRequest(f"the scheduler's config has no _class_name; name a scheduler: {', '.join(available())}")
     module = _find(str(own) if name is None else name)
+    _check_flow(module, config)
     settings = {**_known_settings(module, config, own=own == module.CLASS_NAME), **(overrides or {})}
     checked = from_table(module.Config, _switches_off(module, settings), module.CLASS_NAME, BadRequest)
+    given = _given(module, timesteps=timesteps, sigmas=sigmas, mu=mu)
+    for values in (given.get("timesteps"), given.get("sigmas")):
+        steps = steps if values is None else len(values)
     if not 1 <= steps <= checked.num_train_timesteps:
         raise BadRequest(f"steps is {steps}; it must be from 1 to {checked.num_train_timesteps}")
-    scheduler: Scheduler = module.Scheduler(checked, steps)
+    scheduler: Scheduler = module.Scheduler(checked, steps, **given)
     return scheduler
+
+
+def _check_flow(module: ModuleType, config: Mapping[str, Any]) -> None:
+    """Raises BadRequest for flow matching with a model that predicts something else; it would draw noise."""
+    own = config.get("_class_name", module.CLASS_NAME)
+    predicts_flow = config.get("prediction_type") == "flow_prediction" or config.get("use_flow_sigmas")
+    if issubclass(module.Config, FlowConfig) and not own.startswith("FlowMatch") and not predicts_flow:
+        predicts = config.get("prediction_type", "epsilon")
+        raise BadRequest(f"{module.CLASS_NAME} is for models that predict a flow; this one predicts {predicts!r}")
+
+
+def _given(module: ModuleType, **schedule: Any) -> dict[str, Any]:
+    """Those of timesteps, sigmas and mu that the user gives; all of them must be what the scheduler takes."""
+    given = {key: value for key, value in schedule.items() if value is not None}
+    for key in given.keys() - {"mu"}:
+        given[key] = descending(given[key], key)
+    taken = inspect.signature(module.Scheduler).parameters
+    for key in given:
+        if key not in taken:
+            raise BadRequest(f"{module.CLASS_NAME} takes no {key} of one's own")
+    if "timesteps" in given and "sigmas" in given:
+        raise BadRequest("timesteps and sigmas are both given; one makes the schedule")
+    return given
 
 
 def _modules() -> list[ModuleType]:

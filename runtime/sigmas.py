@@ -1,39 +1,53 @@
 """Where the steps of a run lie: timesteps spread over the training schedule, or sigmas by a formula of their own."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from .errors import BadRequest
+
 Spacing = Literal["linspace", "leading", "trailing"]
+FinalSigma = Literal["zero", "sigma_min"]
+# Timesteps or sigmas of the user's own, (steps,) float64, descending.
+Given = np.ndarray | None
 
 
 @dataclass(frozen=True)
 class SigmaConfig:
-    """Which sigmas a run takes, as in scheduler_config.json; none of the formulas means those of its timesteps."""
+    """Which sigmas a run takes, as in scheduler_config.json; none of the formulas means those of its timesteps.
+
+    sigma_min, sigma_max: ends of a formula, instead of those of the training schedule.
+    """
+
+    # LMS and DPM++ SDE of Diffusers read sigma_min and sigma_max for the other formulas, but not for Karras'.
+    karras_has_limits: ClassVar[bool] = True
 
     use_karras_sigmas: bool = False
     use_exponential_sigmas: bool = False
     use_beta_sigmas: bool = False
-    final_sigmas_type: Literal["zero", "sigma_min"] = "zero"
+    sigma_min: float | None = None
+    sigma_max: float | None = None
 
     def __post_init__(self) -> None:
         if self.use_karras_sigmas + self.use_exponential_sigmas + self.use_beta_sigmas > 1:
             raise ValueError("only one of use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas can be on")
 
-    def formula(self) -> Callable[[float, float, int], np.ndarray] | None:
-        """(sigma_min, sigma_max, steps) -> sigmas, float64, descending; None to take those of the timesteps."""
-        if self.use_karras_sigmas:
-            return karras_sigmas
-        if self.use_exponential_sigmas:
-            return exponential_sigmas
-        return beta_sigmas if self.use_beta_sigmas else None
+    def has_formula(self) -> bool:
+        return self.use_karras_sigmas or self.use_exponential_sigmas or self.use_beta_sigmas
 
-    def with_final(self, sigmas: np.ndarray, trained: np.ndarray) -> np.ndarray:
-        """The sigmas with the one that the run ends in behind them, float32."""
-        return np.append(sigmas, trained[0] if self.final_sigmas_type == "sigma_min" else 0.0).astype(np.float32)
+    def formula_sigmas(self, low: float, high: float, steps: int) -> np.ndarray:
+        """Sigmas by the formula that is on, float64, descending, from high to low if the config sets no limits."""
+        if self.karras_has_limits or not self.use_karras_sigmas:
+            low = low if self.sigma_min is None else self.sigma_min
+            high = high if self.sigma_max is None else self.sigma_max
+        if not 0 < low < high and steps > 1:
+            raise BadRequest(f"sigma_min is {low:g} and sigma_max {high:g}; they must be positive and ascend")
+        if self.use_karras_sigmas:
+            return karras_sigmas(low, high, steps)
+        return exponential_sigmas(low, high, steps) if self.use_exponential_sigmas else beta_sigmas(low, high, steps)
 
 
 def spaced_timesteps(spacing: Spacing, train_steps: int, steps: int, offset: int) -> np.ndarray:
@@ -50,11 +64,40 @@ def spaced_timesteps(spacing: Spacing, train_steps: int, steps: int, offset: int
     return np.arange(train_steps, 0, -train_steps / steps).round() - 1
 
 
+def given_timesteps(timesteps: np.ndarray, train_steps: int) -> np.ndarray:
+    """The user's own timesteps, descending.  Raises BadRequest unless they lie within the training schedule."""
+    if timesteps[0] > train_steps - 1 or timesteps[-1] < 0:
+        ends = f"{timesteps[0]:g} to {timesteps[-1]:g}"
+        raise BadRequest(f"timesteps go from {ends}; they must lie from {train_steps - 1} to 0")
+    return timesteps
+
+
+def whole_timesteps(timesteps: np.ndarray, train_steps: int) -> np.ndarray:
+    """The same for schedulers at whole training steps, int64."""
+    values = given_timesteps(timesteps, train_steps)
+    if (values != values.round()).any():
+        raise BadRequest(f"timesteps is {timesteps.tolist()}; this scheduler takes whole ones")
+    return values.astype(np.int64)
+
+
+def descending(values: Sequence[float], name: str) -> np.ndarray:
+    """The numbers as float64.  Raises BadRequest if there are none, or not each smaller than the one before."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 1 or numbers.size == 0 or not np.isfinite(numbers).all() or (np.diff(numbers) >= 0).any():
+        raise BadRequest(f"{name} is {list(values)}; it must be a list of numbers, each smaller than the one before")
+    return numbers
+
+
 def training_sigmas(alphas: np.ndarray) -> np.ndarray:
     """Noise over image at each training step, (train_steps,) float32, ascending, of the cumulative alphas."""
     # Where nothing of the image is left sigma would be infinite; Diffusers puts float16's smallest number there.
     alphas = np.where(alphas == 0, np.float32(2.0**-24), alphas)
     return np.sqrt((np.float32(1.0) - alphas) / alphas)
+
+
+def with_final(sigmas: np.ndarray, last: float) -> np.ndarray:
+    """The sigmas with the one that the run ends in behind them, float32."""
+    return np.append(sigmas, last).astype(np.float32)
 
 
 def sigmas_to_timesteps(sigmas: np.ndarray, trained: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from ..betas import BetaConfig, cumulative_alphas
 from ..errors import BadRequest
 from ..sigmas import Spacing, spaced_timesteps
-from .ddim import add_noise_at, check_indices
+from ..variance_preserving import VariancePreserving
 
 CLASS_NAME = "PNDMScheduler"
 # Weights of the newest answer first, by how many there are: Adams-Bashforth.
@@ -29,29 +29,22 @@ class Config(BetaConfig):
     steps_offset: int = 0
 
 
-class Scheduler:
+class Scheduler(VariancePreserving):
     """Source: Liu et al. 2022, arXiv:2202.09778, equations 9, 12 and 13; the first step as in CompVis' PLMS sampler."""
-
-    init_noise_sigma = 1.0
 
     def __init__(self, config: Config, steps: int) -> None:
         if not config.skip_prk_steps and steps < 4:
             raise BadRequest(f"steps is {steps}; {CLASS_NAME} without skip_prk_steps needs 4 or more")
-        self.config = config
-        self.alphas = cumulative_alphas(config)
-        self.final_alpha = np.float32(1.0) if config.set_alpha_to_one else self.alphas[0]
         self.stride = config.num_train_timesteps // steps
         spaced = spaced_timesteps(config.timestep_spacing, config.num_train_timesteps, steps, config.steps_offset)
         calls, self._warmup = _calls(spaced.round().astype(np.int64), self.stride, config.skip_prk_steps)
-        self.indices = check_indices(calls, self.alphas, config.prediction_type)
-        self.timesteps = self.indices.astype(np.float32)
+        super().__init__(cumulative_alphas(config), calls, config.prediction_type)
+        self.config = config
+        self.final_alpha = np.float32(1.0) if config.set_alpha_to_one else self.alphas[0]
         self._count = 0
         self._outputs: list[np.ndarray] = []
         self._start: np.ndarray = np.empty(0, dtype=np.float32)
         self._mean: np.ndarray = np.empty(0, dtype=np.float32)
-
-    def scale_model_input(self, sample: np.ndarray, index: int) -> np.ndarray:
-        return sample
 
     def step(
         self, model_output: np.ndarray, index: int, sample: np.ndarray, draw: Callable[[], np.ndarray]
@@ -60,9 +53,6 @@ class Scheduler:
         moved = step(model_output, int(self.indices[index]), sample)
         self._count += 1
         return moved
-
-    def add_noise(self, original: np.ndarray, noise: np.ndarray, index: int) -> np.ndarray:
-        return add_noise_at(self.alphas[self.indices[index]], original, noise)
 
     def _multistep(self, model_output: np.ndarray, timestep: int, sample: np.ndarray) -> np.ndarray:
         if self._count == 1:

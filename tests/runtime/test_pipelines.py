@@ -41,7 +41,11 @@ def theirs(pipe, prompt, seed, **arguments):
     return pipe(prompt, generator=torch.Generator("cpu").manual_seed(seed), **arguments).images
 
 
-@pytest.mark.parametrize("scheduler", available())
+# Flow matching is for models that predict a flow; DPM++ SDE has a tree of noise of its own, tested beside it.
+OF_THIS_MODEL = [name for name in available() if not name.startswith("flow_match") and name != "dpm_sde"]
+
+
+@pytest.mark.parametrize("scheduler", OF_THIS_MODEL)
 def test_every_scheduler_prints_diffusers_picture(checkpoints, pipes, scheduler):
     reference = checkpoints["tiny-sd"]
     kept = reference.scheduler

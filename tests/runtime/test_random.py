@@ -52,6 +52,18 @@ def test_many_draws_in_a_row_follow_torch():
     assert_same(both(1234, [tuple(rng.integers(1, 9, size=rng.integers(0, 4)).tolist()) for _ in range(200)]))
 
 
+@pytest.mark.parametrize("count", [1, 7, 15, 16, 17, 31, 32, 33, 100, 4096])
+def test_every_count_in_half_precision_gives_torchs_noise_and_leaves_torchs_state(count):
+    ours, theirs = TorchGenerator(42), torch.Generator("cpu").manual_seed(42)
+    noise = ours.randn((count,), np.float16)
+    assert noise.dtype == np.float16
+    expected = torch.randn((count,), generator=theirs, dtype=torch.float16).numpy()
+    # Rounded from float32 values that may differ in their last bits: the same, or the neighbour, 2**-11 of it away.
+    np.testing.assert_allclose(noise, expected, rtol=1e-3, atol=0)
+    assert (noise != expected).mean() < 0.01
+    assert_same([(ours.randn((20,)), torch.randn((20,), generator=theirs).numpy())])
+
+
 def test_a_large_draw_is_torchs_own_and_takes_milliseconds():
     generator = TorchGenerator(7)
     start = time.perf_counter()

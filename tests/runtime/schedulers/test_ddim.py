@@ -29,6 +29,8 @@ def test_every_step_is_diffusers_own(run_both, prediction, spacing, steps):
     [
         {"set_alpha_to_one": True},
         {"clip_sample": True},
+        {"thresholding": True, "clip_sample": True},
+        {"thresholding": True, "sample_max_value": 2.0, "dynamic_thresholding_ratio": 0.9},
         {"clip_sample": True, "clip_sample_range": 2.5, "prediction_type": "v_prediction"},
         {"beta_schedule": "linear"},
         {"beta_schedule": "squaredcos_cap_v2"},

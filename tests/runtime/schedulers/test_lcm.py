@@ -22,6 +22,8 @@ def test_every_step_is_diffusers_own(run_both, prediction, steps):
         {"timestep_scaling": 1.0},
         {"timestep_scaling": 0.001},
         {"clip_sample": True},
+        {"thresholding": True, "clip_sample": True},
+        {"thresholding": True, "sample_max_value": 2.0, "dynamic_thresholding_ratio": 0.9},
         {"clip_sample": True, "clip_sample_range": 0.5},
         {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02},
         {"beta_schedule": "squaredcos_cap_v2"},
@@ -33,6 +35,18 @@ def test_every_step_is_diffusers_own(run_both, prediction, steps):
 )
 def test_every_setting_acts_as_in_diffusers(run_both, settings):
     assert run_both({**LCM, **settings}, 6).largest() < 1e-5
+
+
+def test_timesteps_of_ones_own_are_taken(run_both):
+    assert run_both(LCM, 1, schedule={"timesteps": [999, 700, 12]}).largest() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "timesteps, message", [([999, 3.5], "takes whole ones"), ([3, 999], "each smaller"), ([1200, 3], "from 999 to 0")]
+)
+def test_timesteps_that_cannot_be_are_refused(timesteps, message):
+    with pytest.raises(BadRequest, match=message):
+        make_scheduler(LCM, 4, timesteps=timesteps)
 
 
 def test_the_last_step_draws_no_noise():
