@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.bundle import sha256_of
-
 KEY = "key.json"
 PART = re.compile(r"-part-(\d+)-\w+$")  # of a folder that the process of that id is filling
 
@@ -47,7 +45,7 @@ class Cache:
         It appears whole or not at all: it is filled under another name, then renamed.
         """
         place = self._place(kind, key)
-        if not (place / KEY).is_file():
+        if not self.has(kind, key):
             part = self.root / f"{kind}-part-{os.getpid()}-{uuid.uuid4().hex[:8]}"
             part.mkdir(parents=True)
             try:
@@ -94,11 +92,6 @@ class Cache:
     def _place(self, kind: str, key: dict[str, Any]) -> Path:
         text = json.dumps({"kind": kind, **key}, sort_keys=True)
         return self.root / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-
-
-def fingerprint(file: Path) -> str:
-    """The sha256 of a file's content."""
-    return sha256_of(file)
 
 
 def _move(part: Path, place: Path) -> None:

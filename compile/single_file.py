@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..runtime.bundle import sha256_of
 from ..runtime.errors import BadModel
-from .cache import Cache, fingerprint
+from .cache import Cache
 from .weight_file import read_header
 
 
@@ -35,7 +36,7 @@ def unpack(file: Path, config: str | None, work: Path) -> Path:
             ) from reason
         loaded.save_pretrained(folder, safe_serialization=True)
 
-    key = {"file": fingerprint(file), "config": config or ""}
+    key = {"file": sha256_of(file), "config": config or ""}
     return Cache(work).entry("checkpoint", file.stem, key, make)
 
 

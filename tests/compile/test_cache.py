@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from aquatint.compile.cache import KEY, Cache, fingerprint
+from aquatint.compile.cache import KEY, Cache
+from aquatint.runtime.bundle import sha256_of
 
 LONG_AGO = 1_000_000_000
 
@@ -103,6 +104,7 @@ def test_processes_that_make_one_entry_at_once_all_get_it_whole(cache):
     code = f"""
 import time
 from pathlib import Path
+from aquatint.runtime.bundle import sha256_of
 from aquatint.compile.cache import Cache
 def make(folder):
     (folder / "file").write_text("content")
@@ -120,6 +122,7 @@ def test_a_killed_process_leaves_no_entry_and_its_part_is_pruned(cache):
     code = f"""
 import os
 from pathlib import Path
+from aquatint.runtime.bundle import sha256_of
 from aquatint.compile.cache import Cache
 def make(folder):
     (folder / "file").write_text("12345")
@@ -201,8 +204,8 @@ def test_a_full_disk_is_told_as_it_is(cache, monkeypatch):
     assert left(cache) == []
 
 
-def test_a_fingerprint_is_of_the_content(tmp_path):
+def test_a_hash_is_of_the_content(tmp_path):
     for name, content in (("a", b"x"), ("b", b"x"), ("c", b"y")):
         (tmp_path / name).write_bytes(content)
-    a, b, c = (fingerprint(tmp_path / name) for name in "abc")
+    a, b, c = (sha256_of(tmp_path / name) for name in "abc")
     assert a == b != c
