@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
+JOBS ?= 2
 PROMPT ?= a large red circle on a white background
 
 .PHONY: demo test lint clean
@@ -13,7 +14,7 @@ demo: $(VENV)/compile.stamp
 	@echo "$(PROMPT): $(OUT)/demo.png"
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -7,12 +7,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
-from .runtime.errors import Error, OutputFailed
+from .run_options import RunCommand, run_options
+from .runtime.errors import Error
 from .terminal import Progress, size_text, table
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ def cli() -> None:
 @click.option("--revision", help="Of a hub model: a branch, tag or commit.")
 @click.option("--variant", help="Of the weight files, such as fp16.  [default: the plain files, or the only variant]")
 @click.option("--config", help="For a single file: folder or hub id of a model of the same kind.")
+@click.option(
+    "--lora",
+    "loras",
+    metavar="FILE[:SCALE]",
+    multiple=True,
+    help="A LoRA, which changes what the model paints (a style, a person, fewer steps), merged into its weights for "
+    "good; a .safetensors file.  SCALE says how strongly, such as style.safetensors:0.8 (1 where it is left out).  "
+    "Repeat the option for several; a file with a tensor that fits nowhere is refused.",
+)
+@click.option(
+    "--embedding", "embeddings", metavar="FILE[:TOKEN]", multiple=True,
+    help="A textual inversion: a new word that prompts for this bundle may then use; a .safetensors file.  TOKEN is "
+    "the word, such as cat.safetensors:<cat-toy> (the one in the file, or the file's name, where it is left out).  "
+    "Repeat the option for several.",
+)  # fmt: skip
 @click.option("--require-device", is_flag=True, help="Refuse where the target's device is not here to verify on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("-q", "--quiet", is_flag=True, help="No plan and no log lines.")
@@ -63,6 +79,8 @@ def compile_command(
     revision: str | None,
     variant: str | None,
     config: str | None,
+    loras: tuple[str, ...],
+    embeddings: tuple[str, ...],
     require_device: bool,
     dry_run: bool,
     quiet: bool,
@@ -84,7 +102,9 @@ def compile_command(
     from .compile.plan import make_plan
 
     work = cache or default_cache()
-    checkpoint = find_checkpoint(model, revision=revision, variant=variant, config=config, work=work)
+    checkpoint = find_checkpoint(
+        model, revision=revision, variant=variant, config=config, work=work, loras=loras, embeddings=embeddings
+    )
     plan = make_plan(checkpoint, target, profile, output=output, prompts=prompts, require_device=require_device)
     if not quiet or dry_run:
         click.echo(_plan_text(plan), err=not dry_run or as_json)
@@ -105,65 +125,72 @@ def compile_command(
         click.echo(folder)
 
 
-@cli.command("run")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("prompt")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("out.png"), show_default=True)
-@click.option("-n", "--negative-prompt", help="What the picture should not show.")
-@click.option("-s", "--steps", type=int, help="Denoising steps.  [default: the bundle's]")
-@click.option("-g", "--guidance-scale", type=float, help="How closely to follow the prompt.  [default: the bundle's]")
-@click.option("--height", type=int, help="In pixels.  [default: the bundle's]")
-@click.option("--width", type=int, help="In pixels.  [default: the bundle's]")
-@click.option("--seed", type=int, help="The same seed gives the same picture.  [default: a random one]")
-@click.option("--scheduler", help="Such as euler or dpm_multistep.  [default: the bundle's]")
-@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures, drawn from one seed.")
+@cli.command("run", cls=RunCommand, params=run_options())
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.argument("prompt", required=False)
 @DEVICE
 @THREADS
 @LOW_MEMORY
 @JSON
 def run_command(
-    bundle: Path,
-    prompt: str,
-    output: Path,
-    negative_prompt: str | None,
-    steps: int | None,
-    guidance_scale: float | None,
-    height: int | None,
-    width: int | None,
-    seed: int | None,
-    scheduler: str | None,
-    count: int,
+    bundle: Path | None,
+    prompt: str | None,
+    output: Path | None,
+    like: Path | None,
     device: str | None,
     threads: int | None,
     low_memory: bool,
     as_json: bool,
+    **words: Any,
 ) -> None:
-    """Print a picture of PROMPT from BUNDLE."""
+    """Print a picture of PROMPT from BUNDLE.
+
+    \b
+    aquatint run demo-bundle "a large red circle on a white background" -o circle.png
+    aquatint run demo-bundle "a blue star" --image circle.png --strength 0.7 -o star.png
+    aquatint run --like star.png --seed 5
+    """
+    from .run import plan_job, plan_like
     from .runtime.bundle import open_bundle, pipeline_of
+    from .runtime.denoise import Step
     from .runtime.pipeline import finish
-    from .runtime.pixels import save_png
     from .runtime.session import EngineOptions
 
-    _check_writable(output)
+    asked = {name: value for name, value in words.items() if value is not None}
+    if like is not None:
+        job = plan_like(like, bundle, prompt, asked, output)
+    elif bundle is not None and prompt is not None:
+        job = plan_job(bundle, prompt, asked, output)
+    else:
+        raise click.UsageError("give BUNDLE and PROMPT, or --like and a picture to make again")
+    _say(*job.notes)
     options = EngineOptions(threads, "one" if low_memory else "all")
-    pipe = pipeline_of(open_bundle(bundle, device=device, options=options))
-    printing = pipe.generate(
-        prompt, negative_prompt=negative_prompt, num_inference_steps=steps, guidance_scale=guidance_scale,
-        height=height, width=width, seed=seed, scheduler=scheduler, num_images_per_prompt=count,
-    )  # fmt: skip
+    opened = open_bundle(job.bundle, device=device, options=options)
+    if job.target not in (None, str(opened.target)):
+        _say(f"{like} was made on another target, and this is {opened.target}; the picture may differ")
+    pipe = pipeline_of(opened)
+    printing = pipe.generate(**job.arguments())
     with Progress(logs=False) as progress:
+
+        def show(step: Step) -> bool:
+            last = step.index + 1 in (step.total, job.stopped_after)
+            if last:
+                progress.show("decoding")
+            else:
+                progress.bar(step.index + 1, step.total, "denoising")
+            return last
+
         progress.show("loading the engines")
         pipe.prepare()
         progress.restart()
-        made = finish(printing, lambda step: progress.bar(step.index + 1, step.total, "denoising"))
-    stem, suffix = output.stem, output.suffix or ".png"
-    names = [output] if count == 1 else [output.with_name(f"{stem}-{i}{suffix}") for i in range(count)]
-    for name, image in zip(names, made.images):
-        save_png(image, name, made.settings)
+        made = finish(printing, show)
+    _say(*made.notes)
+    files = [click.format_filename(file) for file in job.write(made)]
     if as_json:
-        click.echo(json.dumps({"images": [str(name) for name in names], **made.settings}, ensure_ascii=False))
+        found = {"images": files, "notes": made.notes, **job.record(made)}
+        click.echo(json.dumps(found, ensure_ascii=False))
     else:
-        click.echo("\n".join(str(name) for name in names))
+        click.echo("\n".join(files))
 
 
 @cli.command("verify")
@@ -279,6 +306,9 @@ def main() -> None:
     except Error as wrong:
         click.echo(f"aquatint: {wrong}", err=True)
         sys.exit(1)
+    except MemoryError as wrong:
+        click.echo(f"aquatint: not enough memory: {wrong}", err=True)
+        sys.exit(1)
     except OSError as wrong:
         if wrong.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise
@@ -308,8 +338,6 @@ def _require_compiler() -> None:
         raise MissingPackage(f'compile needs {", ".join(missing)}; pip install "aquatint[compile]"')
 
 
-def _check_writable(output: Path) -> None:
-    if not output.parent.is_dir():
-        raise OutputFailed(f"can't write {output}: there is no folder {output.parent}")
-    if output.is_dir() or not os.access(output.parent, os.W_OK):
-        raise OutputFailed(f"can't write {output}: {'it is a folder' if output.is_dir() else 'no permission'}")
+def _say(*lines: str) -> None:
+    for line in lines:
+        click.echo(f"aquatint: {line}", err=True)

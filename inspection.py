@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .runtime import session
@@ -21,6 +22,8 @@ def plan_text(plan: Plan) -> str:
     away = "" if plan.verify_on == plan.target else f" ({plan.target} is not on this machine)"
     head = [
         ("model", f"{plan.checkpoint.source} ({plan.anatomy.pipeline})"),
+        *(("LoRA", f"{lora.file.name} at scale {lora.scale:g}") for lora in plan.checkpoint.loras),
+        *(("embedding", _word(embedding.tokens)) for embedding in plan.checkpoint.embeddings),
         ("target", f"{plan.target}: {plan.reason}"),
         ("profile", f"{plan.profile.name}: {plan.profile.description}"),
         ("shapes", shapes_text(plan.shapes)),
@@ -39,6 +42,7 @@ def manifest_text(manifest: Manifest) -> str:
     model, usual = manifest.model, manifest.defaults
     head = [
         ("model", f"{model.name} ({model.family}), from {model.source}"),
+        *((a.kind, _word(a.tokens) if a.tokens else f"{a.name} at scale {a.scale:g}") for a in model.adapters),
         ("licence", model.license or "not stated by the model"),
         ("target", f"{manifest.target}, needs " + ", ".join(f"{k} {v}" for k, v in manifest.requires.items())),
         ("profile", manifest.profile),
@@ -93,6 +97,11 @@ def shapes_text(shapes: Shapes) -> str:
         sizes = ", ".join(f"{height}x{width}" for height, width in shapes.sizes)
     calls = "guidance in one batch" if shapes.guidance == "batch" else "guidance in two calls"
     return f"{sizes} (height x width), {shapes.batch} image(s) a call, {calls}"
+
+
+def _word(tokens: Sequence[str]) -> str:
+    """A word that an embedding taught."""
+    return f"{tokens[0]}, of {len(tokens)} vector(s)"
 
 
 def _component_bytes(manifest: Manifest, name: str) -> int:

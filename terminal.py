@@ -31,7 +31,7 @@ class Progress:
 
     def __init__(self, logs: bool) -> None:
         self._live = sys.stderr.isatty()
-        self._start = time.perf_counter()
+        self._start = self._first = time.perf_counter()
         self._handler = _LinesAbove(self)
         self._logger = logging.getLogger(__package__)
         self._level = self._logger.level
@@ -65,19 +65,29 @@ class Progress:
         sys.stderr.write(f"{time.perf_counter() - self._start:7.1f} s  {text}\n")
         self.show(self._text)
 
-    def bar(self, done: int, total: int, label: str) -> None:
-        """A bar for counted work, with the time that each part took and what is left."""
-        spent = time.perf_counter() - self._start
-        each = spent / done if done else 0.0
+    def bar(self, done: int, total: int, label: str, unit: str = "step") -> None:
+        """A bar for counted work, with its rate and the time that is left."""
+        now = time.perf_counter()
+        if done == 1:
+            self._first = now
+        # The first part often loads or encodes something too, and would hide how fast the others are.
+        spent, parts = (now - self._first, done - 1) if done > 1 else (now - self._start, done)
         filled = "#" * (24 * done // total)
-        self.show(
-            f"{label} [{filled:<24}] {done}/{total}"
-            + (f"  {each:.2f} s each, {each * (total - done):.0f} s left" if done else "")
-        )
+        self.show(f"{label} [{filled:<24}] {done}/{total}{_rate(parts, spent, total - done, unit)}")
 
     def restart(self) -> None:
         """Count time from now."""
-        self._start = time.perf_counter()
+        self._start = self._first = time.perf_counter()
+
+
+def _rate(parts: int, spent: float, left: int, unit: str) -> str:
+    """5 parts in 1.6 s, 14 left -> "  3.1 steps/s, 4 s left"."""
+    if not parts or spent <= 0:
+        return ""
+    each = spent / parts
+    speed = f"{1 / each:.1f} {unit}s/s" if each < 1 else f"{each:.1f} s/{unit}"
+    seconds = each * left
+    return f"  {speed}, " + (f"{seconds:.0f} s left" if seconds < 99.5 else f"{seconds / 60:.0f} min left")
 
 
 class _LinesAbove(logging.Handler):

@@ -14,16 +14,21 @@ from typing import Any
 import click
 
 INPAINT = "StableDiffusionInpaintPipeline"
+XL, XL_REFINER = "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"
+XL_INPAINT = "StableDiffusionXLInpaintPipeline"
 VOCABULARY = 49408  # CLIP's; the last two ids begin and end a text
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What makes one checkpoint: the configurations of its networks, as Diffusers and Transformers spell them."""
+    """What makes one checkpoint: the configurations of its networks, as Diffusers and Transformers spell them.
+
+    text_encoder: None where text_encoder_2 is alone, as in SDXL's refiner.
+    """
 
     unet: dict[str, Any]
     vae: dict[str, Any]
-    text_encoder: dict[str, Any]
+    text_encoder: dict[str, Any] | None
     text_encoder_2: dict[str, Any] | None = None
     scheduler: dict[str, Any] = field(default_factory=dict)
     pipeline: str = "StableDiffusionPipeline"
@@ -84,9 +89,15 @@ SDXL = Architecture(
     CLIP_L,
     CLIP_G,
     SDXL_SCHEDULER,
-    "StableDiffusionXLPipeline",
+    XL,
 )
 TINY = Architecture(TINY_UNET, TINY_VAE, TINY_CLIP, scheduler=SD_SCHEDULER)
+TINY_SDXL = Architecture(
+    TINY_SDXL_UNET, {**TINY_VAE, "scaling_factor": 0.13025}, TINY_CLIP, {**TINY_CLIP, "hidden_act": "gelu"},
+    SDXL_SCHEDULER, XL,
+)  # fmt: skip
+# One encoder's width, and five numbers about the picture in place of six.
+TINY_REFINER_UNET = {**TINY_SDXL_UNET, "cross_attention_dim": 32, "projection_class_embeddings_input_dim": 72}
 V_PREDICTION = {**SD_SCHEDULER, "prediction_type": "v_prediction"}
 LCM_SCHEDULER = {**SD_SCHEDULER, "_class_name": "LCMScheduler", "original_inference_steps": 50}
 
@@ -103,10 +114,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "tiny-sd-v": Architecture(TINY_UNET, TINY_VAE, TINY_CLIP, scheduler=V_PREDICTION),
     "tiny-sd-inpaint": replace(TINY, unet={**TINY_UNET, "in_channels": 9}, pipeline=INPAINT),
     "tiny-lcm": Architecture({**TINY_UNET, "time_cond_proj_dim": 32}, TINY_VAE, TINY_CLIP, scheduler=LCM_SCHEDULER),
-    "tiny-sdxl": Architecture(
-        TINY_SDXL_UNET, {**TINY_VAE, "scaling_factor": 0.13025}, TINY_CLIP, {**TINY_CLIP, "hidden_act": "gelu"},
-        SDXL_SCHEDULER, "StableDiffusionXLPipeline",
-    ),
+    "tiny-sdxl": TINY_SDXL,
+    "tiny-sdxl-inpaint": replace(TINY_SDXL, unet={**TINY_SDXL_UNET, "in_channels": 9}, pipeline=XL_INPAINT),
+    "tiny-sdxl-refiner": replace(TINY_SDXL, unet=TINY_REFINER_UNET, text_encoder=None, pipeline=XL_REFINER),
 }  # fmt: skip
 
 
@@ -125,7 +135,6 @@ def write_checkpoint(name: str, folder: Path, dtype: str = "float16", seed: int 
     networks: dict[str, Any] = {
         "unet": lambda: UNet2DConditionModel(**arch.unet),
         "vae": lambda: AutoencoderKL(**arch.vae),
-        "text_encoder": lambda: CLIPTextModel(CLIPTextConfig(**arch.text_encoder, **text)),
     }
     index: dict[str, Any] = {
         "_class_name": arch.pipeline,
@@ -133,9 +142,14 @@ def write_checkpoint(name: str, folder: Path, dtype: str = "float16", seed: int 
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
         "scheduler": ["diffusers", arch.scheduler["_class_name"]],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "text_encoder": [None, None],
+        "tokenizer": [None, None],
     }
+    if arch.text_encoder is not None:
+        first = arch.text_encoder
+        networks["text_encoder"] = lambda: CLIPTextModel(CLIPTextConfig(**first, **text))
+        index |= {"text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}
+        write_tokenizer(folder / "tokenizer", pad_token="<|endoftext|>")
     if arch.text_encoder_2 is None:
         index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
     else:
@@ -144,8 +158,10 @@ def write_checkpoint(name: str, folder: Path, dtype: str = "float16", seed: int 
         index |= {
             "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
             "tokenizer_2": ["transformers", "CLIPTokenizer"],
-            "force_zeros_for_empty_prompt": True,
+            "force_zeros_for_empty_prompt": arch.pipeline != XL_REFINER,
         }
+        if arch.pipeline != XL:
+            index["requires_aesthetics_score"] = arch.pipeline == XL_REFINER
         write_tokenizer(folder / "tokenizer_2", pad_token="!")
 
     default = torch.get_default_dtype()
@@ -157,7 +173,6 @@ def write_checkpoint(name: str, folder: Path, dtype: str = "float16", seed: int 
             gc.collect()
     finally:
         torch.set_default_dtype(default)
-    write_tokenizer(folder / "tokenizer", pad_token="<|endoftext|>")
     _write_json(folder / "scheduler" / "scheduler_config.json", arch.scheduler)
     _write_json(folder / "model_index.json", index)
     return folder

@@ -19,6 +19,7 @@ from ..runtime.bundle import Bundle, open_bundle, pipeline_of
 from ..runtime.manifest import Component
 from ..runtime.precision import Precision
 from ..runtime.session import Session
+from ..runtime.shapes import TOKENS
 
 
 def compare_step(bundle: Bundle, repeats: int) -> dict[str, float]:
@@ -89,7 +90,7 @@ def _unet_feeds(bundle: Bundle) -> tuple[Component, dict[str, np.ndarray]]:
     part = bundle.manifest.component("unet")
     assert part is not None
     height, width = bundle.manifest.shapes.default_size
-    sizes = part.input_sizes({"batch": part.rows[0], "height": height, "width": width})
+    sizes = part.input_sizes({"batch": part.rows[0], "height": height, "width": width, "tokens": TOKENS})
     rng = np.random.default_rng(0)
     return part, {name: rng.standard_normal(shape).astype(np.float32) for name, shape in sizes.items()}
 

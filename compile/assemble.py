@@ -15,6 +15,7 @@ from .cache import KEY, alive
 from .draft import draft_manifest
 from .plan import Plan
 from .source import Source
+from .start_picture import start_picture
 from .tokenizers import write_tokenizer
 
 
@@ -50,15 +51,19 @@ class Staging:
     def finish(self, source: Source) -> Manifest:
         """Add tokenizers and golden pictures, and write the manifest, its qualities still to be measured."""
         plan = self._plan
+        taught = [token for embedding in plan.checkpoint.embeddings for token in embedding.tokens]
         for name in plan.anatomy.tokenizers:
-            write_tokenizer(plan.checkpoint.folder / name, self.folder / name)
+            write_tokenizer(plan.checkpoint.folder / name, self.folder / name, taught)
         goldens = []
         (self.folder / "golden").mkdir()
         for index, golden in enumerate(plan.goldens):
             image = f"golden/{index}.png"
             shutil.copyfile(source.golden(index), self.folder / image)
+            start = None if golden.strength is None else f"golden/{index}-start.png"
+            if start is not None:
+                start_picture(golden.height, golden.width).save(self.folder / start)
             said = {name: value for name, value in golden.__dict__.items() if name != "scheduler"}
-            goldens.append(Golden(**said, image=image, psnr_db=0.0))
+            goldens.append(Golden(**said, image=image, psnr_db=0.0, start=start))
         draft = draft_manifest(plan, tuple(self._parts), plan.target)
         manifest = replace(
             draft,

@@ -37,7 +37,7 @@ def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Ta
     from .passes.store_weights import store_weights
 
     model = ir.load(graph)
-    fix_dims(model, shapes.extents(component.rows))
+    fix_dims(model, component.extents(shapes))
     store_weights(model, Precision.parse(component.precision).weights)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"build-part-{os.getpid()}-") as work:
         typed = Path(work) / GRAPH
@@ -47,7 +47,7 @@ def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Ta
 
 def cached_artifact(source: Source, component: Component, shapes: Shapes, target: Target, cache: Cache) -> Path:
     """The folder with the component's artifact for `target`, from the cache where it was built before."""
-    words = {word: dataclasses.astuple(extent) for word, extent in shapes.extents(component.rows).items()}
+    words = {word: dataclasses.astuple(extent) for word, extent in component.extents(shapes).items()}
     key: dict[str, Any] = {
         "graph": source.graph_key(component.name),
         "build": BUILD_FORMAT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 from ..runtime.bundle import sha256_of
 from ..runtime.errors import BadModel
 from . import onnx_folder, single_file
+from .embeddings import Embedding, parse_embedding
 from .family import Network
+from .lora import Lora, parse_lora
 
 INDEX = "model_index.json"
 DEMO = "demo"
@@ -27,7 +30,7 @@ class Checkpoint:
 
     source: what the user called it.  variant: of the weight files ("fp16"), or None.
     prompts: what its golden images show.  guidance_scale: its own default, or None for its family's.
-    is_onnx: its networks are graphs already.
+    is_onnx: its networks are graphs already.  loras, embeddings: what is merged into them.
     """
 
     folder: Path
@@ -37,6 +40,8 @@ class Checkpoint:
     prompts: tuple[str, ...] = GENERAL_PROMPTS
     guidance_scale: float | None = None
     is_onnx: bool = False
+    loras: tuple[Lora, ...] = ()
+    embeddings: tuple[Embedding, ...] = ()
 
     @property
     def name(self) -> str:
@@ -98,13 +103,43 @@ class Checkpoint:
 
 
 def find_checkpoint(
-    model: str, *, revision: str | None, variant: str | None, config: str | None, work: Path
+    model: str,
+    *,
+    revision: str | None,
+    variant: str | None,
+    config: str | None,
+    work: Path,
+    loras: Sequence[str] = (),
+    embeddings: Sequence[str] = (),
 ) -> Checkpoint:
     """What MODEL names: "demo", a folder, a .safetensors file, or a hub id, tried in this order.
 
     config: for a single file, the folder or hub id of a model of the same kind, whose configurations it lacks.
-    work: where a single file is unpacked.  Raises BadModel.
+    work: where a single file is unpacked.  loras: FILE or FILE:SCALE.  embeddings: FILE or FILE:TOKEN.
+    Raises BadModel.
     """
+    merged, taught = tuple(map(parse_lora, loras)), tuple(map(parse_embedding, embeddings))
+    found = _find(model, revision, variant, config, work)
+    words = "".join(f", {embedding.token}" for embedding in taught)
+    # A golden image shows each word, so that its vectors are verified too.
+    prompts = tuple(prompt + words for prompt in found.prompts)
+    return replace(found, loras=merged, embeddings=taught, prompts=prompts)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of a checkpoint.  Raises BadModel."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as reason:
+        raise BadModel(f"{path} is missing; a Diffusers model is a folder with {INDEX} in it") from reason
+    except (OSError, ValueError, RecursionError) as reason:
+        raise BadModel(f"{path} can't be read: {reason}") from reason
+    if not isinstance(table, dict):
+        raise BadModel(f"{path} holds no JSON object")
+    return table
+
+
+def _find(model: str, revision: str | None, variant: str | None, config: str | None, work: Path) -> Checkpoint:
     if model == DEMO:
         from ..demo import GUIDANCE_SCALE, MODEL
         from ..demo.prompts import held_out
@@ -121,19 +156,6 @@ def find_checkpoint(
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise BadModel(f"{model} is no folder, no .safetensors file, no hub id (owner/name) and not demo")
     return _from_folder(Checkpoint(_download(model, revision, variant), model, revision, variant))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a checkpoint.  Raises BadModel."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as reason:
-        raise BadModel(f"{path} is missing; a Diffusers model is a folder with {INDEX} in it") from reason
-    except (OSError, ValueError, RecursionError) as reason:
-        raise BadModel(f"{path} can't be read: {reason}") from reason
-    if not isinstance(table, dict):
-        raise BadModel(f"{path} holds no JSON object")
-    return table
 
 
 def _from_folder(found: Checkpoint) -> Checkpoint:

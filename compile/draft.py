@@ -9,6 +9,7 @@ from .. import __version__
 from ..runtime.manifest import FORMAT, Component, Manifest, Model, Verification
 from ..runtime.session import backend
 from ..runtime.target import Target
+from .adapters import adapter_records
 from .plan import Plan
 from .source import versions
 
@@ -17,6 +18,7 @@ def draft_manifest(plan: Plan, components: tuple[Component, ...], target: Target
     """What is known before anything is built: all but the files, their hashes and what is measured."""
     checkpoint = plan.checkpoint
     engine = backend(target).versions()
+    words = {embedding.token: embedding.vectors for embedding in checkpoint.embeddings}
     return Manifest(
         format=FORMAT,
         model=Model(
@@ -25,12 +27,13 @@ def draft_manifest(plan: Plan, components: tuple[Component, ...], target: Target
             source=checkpoint.source,
             revision=checkpoint.revision,
             license=license_of(checkpoint.folder),
+            adapters=adapter_records(checkpoint),
         ),
         target=str(target),
         profile=plan.profile.name,
         pipeline=plan.anatomy.pipeline,
         shapes=plan.shapes,
-        settings=plan.anatomy.settings,
+        settings={**plan.anatomy.settings, **({"embeddings": words} if words else {})},
         scheduler=checkpoint.config("scheduler"),
         defaults=plan.defaults,
         components=components,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..runtime.shapes import size_of
+from ..runtime.shapes import TOKENS, size_of
 from .family import Network
 
 OPSET = 23  # the first with Attention; GroupNormalization, LayerNormalization and Gelu are whole in it too
@@ -28,7 +28,7 @@ def export_graph(network: Network, module: Any, side: int, step: int, folder: Pa
 
     from .passes.store_weights import store_weights
 
-    words = {"batch": 2, "height": side, "width": side + step}
+    words = {"batch": 2, "height": side, "width": side + step, "tokens": 2 * TOKENS}
     examples = [_example(spec.dtype, [size_of(dim, words) for dim in spec.dims]) for spec in network.inputs]
     dynamic = [
         {axis: _axis(dim) for axis, dim in enumerate(spec.dims) if isinstance(dim, str)} for spec in network.inputs

@@ -36,12 +36,14 @@ class Network:
 class Anatomy:
     """What a family makes of a checkpoint's configurations; no weight is read for it.
 
-    pipeline: the module in runtime/pipelines.  settings: of that pipeline, for the manifest.
+    pipeline: the module in runtime/pipelines.  reference: Diffusers' class that makes the golden images.
+    settings: of our pipeline, for the manifest.
     native: usual side of the picture, in pixels.  guidance_scale, steps: what Diffusers' pipeline defaults to.
     guided: classifier-free guidance is possible, so that a call may need two rows for each image.
     """
 
     pipeline: str
+    reference: str
     settings: dict[str, Any]
     networks: tuple[Network, ...]
     tokenizers: tuple[str, ...]

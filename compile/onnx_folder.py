@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import BadModel
 from .export import GRAPH, name_dims
-from .family import Network
+from .families.sd import CLIP_SKIP
+from .family import Anatomy, Network
 
 PREFIXES = ("ORT", "Onnx", "OV")
 HIDDEN = "hidden_states."
@@ -23,6 +25,15 @@ def pipeline_class(name: str) -> str:
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
     return name
+
+
+def without_clip_skip(anatomy: Anatomy) -> Anatomy:
+    """What a family expects of graphs: Optimum's text encoders give one layer's states, and no choice."""
+    networks = tuple(
+        replace(network, inputs=tuple(spec for spec in network.inputs if spec.name != CLIP_SKIP))
+        for network in anatomy.networks
+    )
+    return replace(anatomy, networks=networks, settings={**anatomy.settings, "largest_clip_skip": None})
 
 
 def take_graph(network: Network, folder: Path, into: Path) -> Path:

@@ -24,10 +24,11 @@ from .onnx_folder import take_graph
 from .plan import Plan
 from .reference import RECORDED_STEPS, plan_key
 from .source import versions
+from .start_picture import start_picture
 from .tokenizers import write_tokenizer
 
 ENGINE = Target("ort", "cpu")
-FORMAT = 1  # raise it when take_graph, or what is recorded, changes
+FORMAT = 2  # raise it when take_graph, or what is recorded, changes
 
 
 class OnnxSource:
@@ -84,9 +85,12 @@ class OnnxSource:
         try:
             pipe = pipeline_of(bundle)
             for index, golden in enumerate(plan.goldens):
+                size: dict[str, Any] = {"height": golden.height, "width": golden.width}
+                if golden.strength is not None:
+                    size = {"image": start_picture(golden.height, golden.width), "strength": golden.strength}
                 pictures = pipe(
-                    golden.prompt, seed=golden.seed, num_inference_steps=golden.steps, height=golden.height,
-                    width=golden.width, guidance_scale=golden.guidance_scale, scheduler=golden.scheduler,
+                    golden.prompt, seed=golden.seed, num_inference_steps=golden.steps, **size,
+                    guidance_scale=golden.guidance_scale, scheduler=golden.scheduler,
                 ).images  # fmt: skip
                 pictures[0].save(into / f"golden-{index}.png")
                 bundle.session("vae_encoder").run({"sample": _sample(pictures[0])})

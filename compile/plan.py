@@ -13,9 +13,10 @@ from ..runtime.scheduler import make_scheduler
 from ..runtime.shapes import Shapes
 from ..runtime.target import Target
 from ..targets import AUTO, backend, choose, nearest
+from .adapters import check_adapters
 from .checkpoint import Checkpoint
 from .family import Anatomy, find_family
-from .onnx_folder import pipeline_class
+from .onnx_folder import pipeline_class, without_clip_skip
 from .reference import GoldenPlan
 from .tokenizers import check_tokenizer
 from .weight_file import count_parameters
@@ -83,12 +84,17 @@ def make_plan(
     for count in (steps, profile.verify.steps):
         make_scheduler(scheduler, count, wished.scheduler)
 
-    folder = output or Path(f"{checkpoint.name}-{chosen.backend}-{chosen.device}")
+    words = (checkpoint.name, *(lora.file.stem for lora in checkpoint.loras), chosen.backend, chosen.device)
+    folder = output or Path("-".join(words))
     _check_output(folder)
     height, width = shapes.default_size
     texts = prompts or checkpoint.prompts
+    # Half the way from a picture, or of few steps at least one: Diffusers rounds down.
+    strength = max(0.5, 1 / profile.verify.steps) if anatomy.settings["image_to_image"] else None
     goldens = tuple(
-        GoldenPlan(texts[seed % len(texts)], seed, profile.verify.steps, scale, height, width, wished.scheduler)
+        GoldenPlan(
+            texts[seed % len(texts)], seed, profile.verify.steps, scale, height, width, wished.scheduler, strength
+        )
         for seed in range(max(profile.verify.images, len(prompts)))
     )
     parameters = {part.name: _parameters(checkpoint, checkpoint.part(part)) for part in anatomy.networks}
@@ -117,10 +123,13 @@ def _anatomy(checkpoint: Checkpoint) -> Anatomy:
         raise BadModel(f"{checkpoint.source} has no configuration of {reason}, which a {kind} needs") from reason
     except (TypeError, ValueError) as reason:
         raise BadModel(f"{checkpoint.source} has a configuration that no {kind} has: {reason}") from reason
+    if checkpoint.is_onnx:
+        anatomy = without_clip_skip(anatomy)
     for network in anatomy.networks:
         checkpoint.weight_files(checkpoint.part(network))
     for name in anatomy.tokenizers:
         check_tokenizer(checkpoint.folder / name)
+    check_adapters(checkpoint, anatomy)
     return anatomy
 
 

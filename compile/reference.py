@@ -13,10 +13,13 @@ import numpy as np
 
 from ..runtime.pixels import to_sample
 from ..runtime.scheduler import diffusers_class
+from ..runtime.shapes import TOKENS
+from .adapters import merge_adapters
 from .cases import Case, write_case
 from .checkpoint import Checkpoint
-from .families.sd import TOKENS
+from .families.sd import CLIP_SKIP
 from .family import Anatomy, Network
+from .start_picture import start_picture
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,11 @@ RECORDED_STEPS = 1  # of each golden image: the last; the picture itself is a ch
 
 @dataclass(frozen=True)
 class GoldenPlan:
-    """A picture to verify with; sizes in pixels.  scheduler: ours by name, or None for the checkpoint's own."""
+    """A picture to verify with; sizes in pixels.
+
+    scheduler: ours by name, or None for the checkpoint's own.
+    strength: how far it goes from start_picture, in (0, 1]; None: it starts from noise.
+    """
 
     prompt: str
     seed: int
@@ -36,6 +43,7 @@ class GoldenPlan:
     height: int
     width: int
     scheduler: str | None
+    strength: float | None = None
 
 
 def load_stage(checkpoint: Checkpoint, anatomy: Anatomy, stage: str) -> Any:
@@ -48,15 +56,15 @@ def load_stage(checkpoint: Checkpoint, anatomy: Anatomy, stage: str) -> Any:
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     wanted = {network.folder for network in anatomy.networks if network.stage == stage}
-    if stage == "denoise" and anatomy.settings["inpainting"]:
-        wanted.add("vae")  # which encodes what the mask leaves
+    if stage == "denoise" and (anatomy.settings["inpainting"] or anatomy.settings["image_to_image"]):
+        wanted.add("vae")  # which encodes what the mask leaves, or the picture to start from
     index = checkpoint.configs["model_index"]
     absent = {name: None for name in NETWORK_FOLDERS if name in index and name not in wanted}
-    kind = diffusers.StableDiffusionInpaintPipeline if anatomy.settings["inpainting"] else diffusers.DiffusionPipeline
-    pipe = kind.from_pretrained(
+    pipe = getattr(diffusers, anatomy.reference).from_pretrained(
         str(checkpoint.folder), dtype=torch.float32, variant=checkpoint.variant, use_safetensors=True,
         local_files_only=True, **absent,
     )  # fmt: skip
+    merge_adapters(checkpoint, anatomy, pipe, wanted)
     for folder in wanted:
         getattr(pipe, folder).eval()
     pipe.set_progress_bar_config(disable=True)
@@ -87,18 +95,24 @@ class Recorder:
         log.info("%s: recorded from Diffusers over %d golden images", stage, len(goldens))
 
     def _text(self, networks: list[Network], golden: GoldenPlan, index: int) -> None:
+        import torch
+
         pipe, guided = self.pipe, self.anatomy.guided and golden.guidance_scale > 1
         told = pipe.encode_prompt(
             golden.prompt, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=guided
         )
         names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
         self._write(index, {name: tensor for name, tensor in zip(names, told) if tensor is not None})
+        # Once is enough for the other layers: they are the same weights.
+        clip_skips = (-1, 1) if index == 0 and self.anatomy.settings["largest_clip_skip"] else (-1,)
         for network, name in zip(networks, self.anatomy.tokenizers, strict=True):
             for text in (golden.prompt, ""):
                 tokens = getattr(pipe, name)(
                     text, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
                 )
-                self._call(network, getattr(pipe, network.folder), {"input_ids": tokens.input_ids})
+                for clip_skip in clip_skips:
+                    feeds = {"input_ids": tokens.input_ids, CLIP_SKIP: torch.tensor([clip_skip])}
+                    self._call(network, getattr(pipe, network.folder), feeds)
 
     def _denoising(self, networks: list[Network], golden: GoldenPlan, index: int) -> None:
         import diffusers
@@ -109,9 +123,7 @@ class Recorder:
         if golden.scheduler is not None:
             kind = getattr(diffusers, diffusers_class(golden.scheduler))
             pipe.scheduler = kind.from_config(pipe.scheduler.config)
-        told = self._read(index)
-        if self.anatomy.settings["inpainting"]:
-            told |= _everything_masked(golden)
+        told = {**self._read(index), **self._pictures(golden)}
         seen: list[Case] = []
 
         def see(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -120,8 +132,8 @@ class Recorder:
         handle = pipe.unet.register_forward_hook(see, with_kwargs=True)
         try:
             latents = pipe(
-                **told, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale, height=golden.height,
-                width=golden.width, generator=torch.Generator().manual_seed(golden.seed), output_type="latent",
+                **told, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale,
+                generator=torch.Generator().manual_seed(golden.seed), output_type="latent",
             ).images  # fmt: skip
         finally:
             handle.remove()
@@ -141,6 +153,18 @@ class Recorder:
         picture.save(self.into / f"golden-{index}.png")
         self._call(encoder, self.pipe.vae, {"sample": torch.from_numpy(to_sample(picture)[None])})
 
+    def _pictures(self, golden: GoldenPlan) -> dict[str, Any]:
+        """What Diffusers' pipeline is given besides the prompt: a picture of the golden's size, or only that size."""
+        from PIL import Image
+
+        size = {"height": golden.height, "width": golden.width}
+        if self.anatomy.settings["inpainting"]:  # text to image, as an inpainting pipeline sees it: all is masked
+            shape = (golden.width, golden.height)
+            return {**size, "image": Image.new("RGB", shape), "mask_image": Image.new("L", shape, 255), "strength": 1.0}
+        if golden.strength is not None:
+            return {"image": start_picture(golden.height, golden.width), "strength": golden.strength}
+        return size
+
     def _call(self, network: Network, module: Any, feeds: dict[str, Any]) -> Case:
         outputs = network.call(module, **feeds)
         case = _case(network, feeds, outputs if isinstance(outputs, tuple) else (outputs,))
@@ -156,14 +180,6 @@ class Recorder:
 
         with np.load(self.before / f"{index}.npz", allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-
-
-def _everything_masked(golden: GoldenPlan) -> dict[str, Any]:
-    """Text to image as an inpainting pipeline sees it."""
-    from PIL import Image
-
-    size = (golden.width, golden.height)
-    return {"image": Image.new("RGB", size), "mask_image": Image.new("L", size, 255), "strength": 1.0}
 
 
 def _case_of_call(network: Network, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Case:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..runtime.errors import BadModel
 
@@ -17,18 +19,27 @@ def check_tokenizer(source: Path) -> None:
         raise BadModel(f"{source} holds no CLIP tokenizer: neither tokenizer.json nor {' and '.join(PIECES)}")
 
 
-def write_tokenizer(source: Path, folder: Path) -> None:
-    """Write `folder`/tokenizer.json: it pads and cuts as the Diffusers pipeline asks the tokenizer to.
+def read_tokenizer(source: Path) -> Any:
+    """transformers' tokenizer of a Diffusers folder, with tokenizer.json or with vocab.json and merges.txt.
 
-    source: a Diffusers tokenizer folder, with tokenizer.json or with vocab.json and merges.txt.  Raises BadModel.
+    Raises BadModel.
     """
     from transformers import CLIPTokenizer
 
     check_tokenizer(source)
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(str(source), local_files_only=True)
+        return CLIPTokenizer.from_pretrained(str(source), local_files_only=True)
     except Exception as reason:  # transformers' errors share no class
         raise BadModel(f"{source} holds no CLIP tokenizer: {reason}") from reason
+
+
+def write_tokenizer(source: Path, folder: Path, added: Sequence[str] = ()) -> None:
+    """Write `folder`/tokenizer.json: it pads and cuts as the Diffusers pipeline asks the tokenizer to.
+
+    source: for read_tokenizer.  added: tokens that follow its own, as textual inversion adds them.  Raises BadModel.
+    """
+    tokenizer = read_tokenizer(source)
+    tokenizer.add_tokens(list(added))
     fast = tokenizer.backend_tokenizer
     length = tokenizer.model_max_length
     if length > LONGEST:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .adapters import adapters_key
 from .cache import Cache
 from .export import GRAPH, OPSET, export_graph
 from .family import Network
@@ -18,7 +19,7 @@ from .source import versions
 
 log = logging.getLogger(__name__)
 
-EXPORT_FORMAT = 2  # raise it when export, or what is recorded, changes
+EXPORT_FORMAT = 3  # raise it when export, or what is recorded, changes
 
 
 class TorchSource:
@@ -55,6 +56,7 @@ class TorchSource:
             "component": component,
             "weights": self._hashes[folder],
             "config": self._plan.checkpoint.config(folder),
+            "adapters": adapters_key(self._plan.checkpoint, folder),
             "opset": OPSET,
             "export": EXPORT_FORMAT,
             "versions": versions(),
@@ -73,6 +75,7 @@ class TorchSource:
             "stage": stage,
             "weights": self._hashes,
             "configs": plan.checkpoint.configs,
+            "adapters": adapters_key(plan.checkpoint),
             "goldens": plan_key(plan.goldens),
             "export": EXPORT_FORMAT,
             "versions": versions(),

@@ -21,7 +21,8 @@ COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_enco
 class ShapePlan:
     """Picture sizes in pixels: "native" (what the model was trained for), "HEIGHTxWIDTH" words, or two ranges.
 
-    sizes: each is compiled with static shapes; the first is the default.  batch, guidance: as in runtime.shapes.Shapes.
+    sizes: each is compiled with static shapes; the first is the default.  batch, guidance,
+    prompt_chunks: as in runtime.shapes.Shapes.
     """
 
     sizes: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class ShapePlan:
     width: ShapeRange | None = None
     batch: int = 1
     guidance: Literal["batch", "split"] = "batch"
+    prompt_chunks: int = Shapes.prompt_chunks
 
     def __post_init__(self) -> None:
         self.resolve(native=1)  # what it refuses, it refuses for every model
@@ -39,7 +41,7 @@ class ShapePlan:
         words = self.sizes or (() if ranged else (NATIVE,))
         return Shapes(
             tuple((native, native) if word == NATIVE else _size(word) for word in words),
-            self.height, self.width, self.batch, self.guidance,
+            self.height, self.width, self.batch, self.guidance, self.prompt_chunks,
         )  # fmt: skip
 
 

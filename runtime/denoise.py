@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .inpainting import Kept
 from .scheduler import Scheduler
 from .session import Session, check_finite
 from .shapes import Shapes
@@ -23,42 +24,76 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a run begins.
+
+    latents: (images, channels, height/8, width/8) float32, at the noise level of the first timestep.
+    span: indices of the scheduler's timesteps that are run.
+    beside: what an inpainting denoiser sees behind the latents, (images, channels, height/8, width/8), or None.
+    kept: what any other denoiser must leave of a picture, or None.
+    """
+
+    latents: np.ndarray
+    span: range
+    beside: np.ndarray | None = None
+    kept: Kept | None = None
+
+
+@dataclass(frozen=True)
 class Conditioning:
     """What the denoiser is told besides latents and time: input name -> (images, ...) array.
 
     negative: the same inputs for classifier-free guidance, or None without it.
-    beside: channels that an inpainting denoiser sees behind those of the latents, (images, channels, h, w), or None.
     """
 
     positive: dict[str, np.ndarray]
     negative: dict[str, np.ndarray] | None = None
-    beside: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Classifier-free guidance.  scale: how far past the prompt.  rescale: in [0, 1], see rescaled."""
+
+    scale: float
+    rescale: float = 0.0
 
 
 def denoise(
     denoiser: Session,
     scheduler: Scheduler,
-    latents: np.ndarray,
+    start: Start,
     conditioning: Conditioning,
-    guidance_scale: float,
+    guidance: Guidance,
     shapes: Shapes,
     draw: Callable[[], np.ndarray],
 ) -> Iterator[Step]:
     """Yield every step; the last one's latents are the result.
 
-    latents: (images, channels, height/8, width/8) float32, already times scheduler.init_noise_sigma.
-    draw: unit noise of the shape of latents, for schedulers that add some.
+    draw: unit noise of the shape of the latents, for schedulers that add some.
     Raises NonFinite at the first step that breaks.
     """
-    total = len(scheduler.timesteps)
-    for index, timestep in enumerate(scheduler.timesteps):
+    latents, total = start.latents, len(start.span)
+    for done, index in enumerate(start.span):
+        timestep = float(scheduler.timesteps[index])
         sample = scheduler.scale_model_input(latents, index)
-        if conditioning.beside is not None:
-            sample = np.concatenate([sample, conditioning.beside], axis=1)
-        noise = _predict(denoiser, sample, float(timestep), conditioning, guidance_scale, shapes)
+        if start.beside is not None:
+            sample = np.concatenate([sample, start.beside], axis=1)
+        noise = _predict(denoiser, sample, timestep, conditioning, guidance, shapes)
         latents = scheduler.step(noise, index, latents, draw)
-        check_finite(latents, f"unet, step {index + 1} of {total}")
-        yield Step(index, total, float(timestep), latents)
+        if start.kept is not None:
+            latents = start.kept.put_back(latents, scheduler, index + 1 if done + 1 < total else None)
+        check_finite(latents, f"unet, step {done + 1} of {total}")
+        yield Step(done, total, timestep, latents)
+
+
+def rescaled(guided: np.ndarray, towards: np.ndarray, rescale: float) -> np.ndarray:
+    """A guided prediction, moved towards the spread of the prompt's own, (images, channels, h, w).
+
+    Source: Lin et al. 2023, arXiv:2305.08891, section 3.4.
+    """
+    spread, own = (values.std(axis=(1, 2, 3), ddof=1, keepdims=True, dtype=np.float64) for values in (guided, towards))
+    even = guided * (own / spread).astype(np.float32)
+    return np.float32(rescale) * even + np.float32(1 - rescale) * guided
 
 
 def _predict(
@@ -66,7 +101,7 @@ def _predict(
     sample: np.ndarray,
     timestep: float,
     conditioning: Conditioning,
-    guidance_scale: float,
+    guidance: Guidance,
     shapes: Shapes,
 ) -> np.ndarray:
     """The guided prediction, of the shape of the latents, in as many calls as the bundle's batch needs."""
@@ -87,7 +122,10 @@ def _predict(
             both = {name: np.concatenate([negative[name], positive[name]]) for name in positive}
             twice = np.concatenate([sample[rows], sample[rows]])
             without, towards = np.split(_call(denoiser, twice, timestep, both), 2)
-        parts.append((without + np.float32(guidance_scale) * (towards - without))[:known])
+        guided = without + np.float32(guidance.scale) * (towards - without)
+        if guidance.rescale > 0:
+            guided = rescaled(guided, towards, guidance.rescale)
+        parts.append(guided[:known])
     return np.concatenate(parts)
 
 

@@ -58,6 +58,7 @@ class Flow:
     """
 
     init_noise_sigma = 1.0
+    calls_per_step = 1
 
     def __init__(self, timesteps: np.ndarray, sigmas: np.ndarray) -> None:
         self.timesteps = timesteps

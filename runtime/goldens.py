@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 from PIL import Image
 
 from .bundle import Bundle, pipeline_of
 from .errors import QualityMissed
 from .manifest import Golden
+from .pictures import read_picture
 from .pixels import psnr_db
 
 log = logging.getLogger(__name__)
@@ -26,8 +28,9 @@ def print_goldens(bundle: Bundle) -> list[Golden]:
     for golden in bundle.manifest.verification.goldens:
         printed = pipe(
             golden.prompt, seed=golden.seed, num_inference_steps=golden.steps, guidance_scale=golden.guidance_scale,
-            height=golden.height, width=golden.width,
+            height=golden.height, width=golden.width, **_start(bundle, golden),
         ).images[0]  # fmt: skip
+        assert isinstance(printed, Image.Image)
         with Image.open(bundle.folder / golden.image) as reference:
             quality = psnr_db(printed, reference)
         log.info("golden image %r: %.1f dB", golden.prompt, quality)
@@ -39,6 +42,13 @@ def print_goldens(bundle: Bundle) -> list[Golden]:
             )
         found.append(replace(golden, psnr_db=round(quality, 2)))
     return found
+
+
+def _start(bundle: Bundle, golden: Golden) -> dict[str, Any]:
+    """The picture that the golden one was made from, for models that only go on from one."""
+    if golden.start is None:
+        return {}
+    return {"image": read_picture(bundle.folder / golden.start), "strength": golden.strength}
 
 
 def _errors(bundle: Bundle) -> str:

@@ -1,35 +1,30 @@
-"""What an inpainting UNet of nine channels sees beside the latents: the mask, and what the mask leaves."""
+"""Inpainting: what stays of a picture, and what a denoiser made for it sees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from .session import Session
+from .scheduler import Scheduler
 
 
-def sample_latents(parameters: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """A draw from the VAE's posterior.
+@dataclass(frozen=True)
+class Kept:
+    """A picture of which a denoiser that knows no masks must leave what lies outside of one.
 
-    parameters: (images, 2 * channels, h, w), mean and log variance as the encoder gives them.  noise: unit normal.
-    Source: Diffusers' DiagonalGaussianDistribution, which cuts the log variance at -30 and 20.
+    latents: the picture's, (images, channels, h, w).  noise: unit, the run's first.  mask: (images, 1, h, w), 1 where
+    the picture is painted anew.
     """
-    mean, log_variance = np.split(parameters, 2, axis=1)
-    return mean + np.exp(np.float32(0.5) * np.clip(log_variance, -30, 20)) * noise
 
+    latents: np.ndarray
+    noise: np.ndarray
+    mask: np.ndarray
 
-def everything_masked(
-    encoder: Session, shape: tuple[int, ...], side: int, scaling_factor: float, draw: Callable[[], np.ndarray]
-) -> np.ndarray:
-    """(images, 1 + channels, h, w) for text to image with an inpainting UNet: all of the picture is to be painted.
+    def put_back(self, latents: np.ndarray, scheduler: Scheduler, following: int | None) -> np.ndarray:
+        """The latents after a step, with the picture outside of the mask.
 
-    shape: of the latents.  side: pixels per latent.  draw: unit noise, (1 or images, channels, h, w), as Diffusers
-    draws it after the first latents.
-    """
-    images, _, height, width = shape
-    nothing = np.zeros((1, 3, height * side, width * side), np.float32)
-    parameters = encoder.run({"sample": nothing})["latent_parameters"]
-    left = sample_latents(parameters, draw()) * np.float32(scaling_factor)
-    mask = np.ones((images, 1, height, width), np.float32)
-    return np.concatenate([mask, np.repeat(left, images // len(left), axis=0)], axis=1)
+        following: index of the next timestep, whose noise the picture gets, or None behind the last.
+        """
+        own = self.latents if following is None else scheduler.add_noise(self.latents, self.noise, following)
+        return (np.float32(1) - self.mask) * own + self.mask * latents

@@ -45,6 +45,7 @@ class LogSnr:
     """
 
     init_noise_sigma = 1.0
+    calls_per_step = 1
 
     def __init__(self, config: LogSnrConfig, timesteps: np.ndarray, levels: np.ndarray) -> None:
         if (np.diff(levels[:-1]) >= 0).any():

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from .errors import BundleCorrupt, BundleTooNew
 from .record import from_table, to_table
-from .shapes import Dim, Shapes, size_of
+from .shapes import Dim, ShapeRange, Shapes, size_of
 
 FORMAT = 1
 NAME = "manifest.json"
-DIM = re.compile(r"(batch|height|width)(/[1-9][0-9]*)?")
+DIM = re.compile(r"(batch|height|width|tokens)(/[1-9][0-9]*)?")
+TILED = ("vae_decoder", "vae_encoder")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class TensorSpec:
     def __post_init__(self) -> None:
         wrong = [dim for dim in self.dims if not (DIM.fullmatch(dim) if isinstance(dim, str) else dim > 0)]
         if wrong:
-            raise ValueError(f"dims has {wrong[0]!r}; a dimension is a number, or batch, height or width, or height/8")
+            known = "a dimension is a number, or batch, height, width or tokens, or height/8"
+            raise ValueError(f"dims has {wrong[0]!r}; {known}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,32 @@ class Component:
         """The shape of each input where the dimension words have these values."""
         return {spec.name: tuple(size_of(dim, words) for dim in spec.dims) for spec in self.inputs}
 
+    def extents(self, shapes: Shapes) -> dict[str, ShapeRange]:
+        """What each dimension word may be in a bundle of these shapes.
+
+        The two halves of the VAE may work in tiles, of which the last is as small as what one latent stands for.
+        """
+        words = shapes.extents(self.rows)
+        if self.name not in TILED:
+            return words
+        dims = [dim for spec in (*self.inputs, *self.outputs) for dim in spec.dims if isinstance(dim, str)]
+        least = max(int(dim.partition("/")[2] or 1) for dim in dims)
+        return words | {side: replace(words[side], min=min(least, words[side].min)) for side in ("height", "width")}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A file that was merged into the model's weights.
+
+    scale: of a LoRA.  tokens: that an embedding added, one for each of its vectors; the first is its word.
+    """
+
+    kind: Literal["lora", "embedding"]
+    name: str
+    sha256: str
+    scale: float | None = None
+    tokens: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Model:
@@ -63,6 +91,7 @@ class Model:
     revision: str | None = None
     license: str | None = None
     sha256: dict[str, str] = field(default_factory=dict)
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +107,7 @@ class Golden:
     """A picture that this bundle must be able to print: prompt, settings, and the checkpoint's own result.
 
     image: a PNG inside the bundle.  psnr_db: what this bundle reached where it was verified.
+    start, strength: the picture that it goes on from, a PNG inside the bundle too, and how far; None: from noise.
     """
 
     prompt: str
@@ -88,6 +118,8 @@ class Golden:
     width: int
     image: str
     psnr_db: float
+    start: str | None = None
+    strength: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +207,9 @@ def _check_names(manifest: Manifest, path: Path) -> None:
         parts = PurePosixPath(name).parts
         if not parts or name != "/".join(parts) or ".." in parts or name[0] == "/" or "\\" in name or ":" in name:
             raise BundleCorrupt(f"{path}: {name!r} is no plain relative name inside the bundle")
-    used = [part.artifact for part in manifest.components] + [g.image for g in manifest.verification.goldens]
+    goldens = manifest.verification.goldens
+    used = [part.artifact for part in manifest.components] + [golden.image for golden in goldens]
+    used += [golden.start for golden in goldens if golden.start is not None]
     missing = [name for name in used if name not in manifest.files]
     if missing:
         raise BundleCorrupt(f"{path} names {', '.join(missing)}, which its list of files lacks")

@@ -1,149 +1,117 @@
-"""A call of a pipeline: its arguments, named as Diffusers names them, checked before anything slow."""
+"""A call of a pipeline: its arguments, named as Diffusers names them."""
 
 from __future__ import annotations
 
-import math
-import secrets
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .errors import BadRequest
-from .manifest import Manifest
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-T = TypeVar("T")
-LIMIT = 1 << 16  # of sides in pixels, steps and copies
+    Pictures = Image | np.ndarray | Sequence[Image] | Sequence[np.ndarray]
+
+# What only SDXL's pipelines take.
+XL_ONLY = (
+    "prompt_2",
+    "negative_prompt_2",
+    "denoising_start",
+    "denoising_end",
+    "original_size",
+    "crops_coords_top_left",
+    "target_size",
+    "negative_original_size",
+    "negative_crops_coords_top_left",
+    "negative_target_size",
+    "aesthetic_score",
+    "negative_aesthetic_score",
+)
+# What no file can say again: pictures and latents.
+ARRAYS = ("image", "mask_image", "latents")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks for; where a field is None, the bundle's default holds.
+    """What a caller asks for; where a field is None, the bundle's or Diffusers' default holds.
 
-    height, width: pixels.  seed: as torch.Generator("cpu").manual_seed takes it, or one for each image; None draws one.
-    scheduler: our name, Diffusers' class name, or a Diffusers configuration with `_class_name`.
-    latents: (images, channels, height/8, width/8) unit noise, in place of the seed's first draw.
+    The text.
+        prompt, negative_prompt: one, or one for each picture.  prompt_2, negative_prompt_2: for SDXL's second encoder.
+        clip_skip: text encoder layers to leave out at the end.
+        long_prompt: of a text over 75 tokens, "cut" keeps the first 75 as Diffusers does; "chunks" encodes it in
+        pieces of 75 and shows the denoiser all of them.
+    The picture to start from.
+        image: PIL; or float in [0, 1] or uint8, (h, w, 3) or (n, h, w, 3); or a list of these; or latents,
+        (n, channels, h/8, w/8) float.
+        mask_image: what is white in it is painted anew; PIL, or (h, w) or (n, h, w).
+        strength: in (0, 1], how much of the way from noise to picture is gone again.
+        padding_mask_crop: pixels around the mask; only this part is painted, at full size, and put back.
+    The size.  height, width: pixels.
+    The noise.
+        seed: as torch.Generator(generator).manual_seed takes it, or one for each image; None draws one.
+        generator: whose noise.  noise_dtype: in which the noise is drawn, as the reference pipeline's own.
+        latents: (images, channels, h/8, w/8) unit noise, in place of the seed's first draw.
+    The way.
+        scheduler: our name, Diffusers' class name, or a Diffusers configuration with `_class_name`.
+        timesteps, sigmas: a schedule of one's own, in place of num_inference_steps.  eta: of DDIM and TCD.
+        guidance_rescale: in [0, 1], arXiv:2305.08891.
+        denoising_end, denoising_start: in (0, 1), where a base model stops and its refiner goes on.
+    What SDXL is told of the picture: sizes and crops as (height, width) and (top, left), and an aesthetic score.
+    The result.
+        output_type: "pil"; "np", (images, height, width, 3) in [0, 1]; or "latent".
+        vae_tiling: run the VAE in tiles, for pictures larger than memory allows.
     """
 
     prompt: str | Sequence[str]
     negative_prompt: str | Sequence[str] | None = None
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
+    prompt_2: str | Sequence[str] | None = None
+    negative_prompt_2: str | Sequence[str] | None = None
+    clip_skip: int | None = None
+    long_prompt: Literal["cut", "chunks"] = "cut"
+
+    image: Pictures | None = None
+    mask_image: Pictures | None = None
+    strength: float | None = None
+    padding_mask_crop: int | None = None
+
     height: int | None = None
     width: int | None = None
-    seed: int | Sequence[int] | None = None
     num_images_per_prompt: int = 1
-    scheduler: str | Mapping[str, Any] | None = None
+
+    seed: int | Sequence[int] | None = None
+    generator: Literal["cpu", "cuda"] = "cpu"
+    noise_dtype: Literal["float32", "float16"] = "float32"
     latents: np.ndarray | None = None
 
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    guidance_rescale: float = 0.0
+    scheduler: str | Mapping[str, Any] | None = None
+    timesteps: Sequence[float] | None = None
+    sigmas: Sequence[float] | None = None
+    eta: float = 0.0
+    denoising_start: float | None = None
+    denoising_end: float | None = None
 
-@dataclass(frozen=True)
-class Call:
-    """A request with every default filled in and everything checked.
+    original_size: tuple[int, int] | None = None
+    crops_coords_top_left: tuple[int, int] = (0, 0)
+    target_size: tuple[int, int] | None = None
+    negative_original_size: tuple[int, int] | None = None
+    negative_crops_coords_top_left: tuple[int, int] = (0, 0)
+    negative_target_size: tuple[int, int] | None = None
+    aesthetic_score: float = 6.0
+    negative_aesthetic_score: float = 2.5
 
-    negatives: one for each prompt; None where the caller gave none.  seeds: one for all images, or one for each.
-    """
+    output_type: Literal["pil", "np", "latent"] = "pil"
+    vae_tiling: bool = False
 
-    prompts: tuple[str, ...]
-    negatives: tuple[str | None, ...]
-    steps: int
-    guidance_scale: float
-    height: int
-    width: int
-    seeds: tuple[int, ...]
-    images_per_prompt: int
-    scheduler: str | Mapping[str, Any] | None
-    latents: np.ndarray | None
+    def is_default(self, name: str) -> bool:
+        """Whether the caller said nothing of a field."""
+        value, default = getattr(self, name), type(self).__dataclass_fields__[name].default
+        return value is default or (type(value) is type(default) and value == default)
 
-    @property
-    def images(self) -> int:
-        """How many pictures the call makes."""
-        return len(self.prompts) * self.images_per_prompt
-
-    def record(self) -> dict[str, Any]:
-        """The arguments that make the same pictures again, under Request's names."""
-        return {
-            "prompt": _single(self.prompts),
-            "negative_prompt": _single(self.negatives),
-            "num_inference_steps": self.steps,
-            "guidance_scale": self.guidance_scale,
-            "height": self.height,
-            "width": self.width,
-            "seed": _single(self.seeds),
-            "num_images_per_prompt": self.images_per_prompt,
-            "scheduler": self.scheduler,
-        }
-
-
-def complete(request: Request, manifest: Manifest, multiple: int) -> Call:
-    """The call that a request makes of this bundle; where it has no seed, one is drawn.
-
-    multiple: what height and width must divide by.
-    Raises BadRequest, quoting the value and what is allowed.
-    """
-    defaults, usual = manifest.defaults, manifest.shapes.default_size
-    prompts = _texts(request.prompt, "prompt")
-    several = request.negative_prompt is not None and not isinstance(request.negative_prompt, str)
-    negatives: tuple[str | None, ...] = (None,) * len(prompts)
-    if request.negative_prompt is not None:
-        negatives = _texts(request.negative_prompt, "negative_prompt") * (1 if several else len(prompts))
-    call = Call(
-        prompts=prompts,
-        negatives=negatives,
-        steps=_whole(_either(request.num_inference_steps, defaults.num_inference_steps), "num_inference_steps"),
-        guidance_scale=_finite(_either(request.guidance_scale, defaults.guidance_scale), "guidance_scale"),
-        height=_whole(_either(request.height, usual[0]), "height"),
-        width=_whole(_either(request.width, usual[1]), "width"),
-        seeds=_seeds(_either(request.seed, secrets.randbits(32))),
-        images_per_prompt=_whole(request.num_images_per_prompt, "num_images_per_prompt"),
-        scheduler=_either(request.scheduler, defaults.scheduler),
-        latents=request.latents,
-    )
-    manifest.shapes.check_size(call.height, call.width, multiple)
-    if len(call.negatives) != len(prompts):
-        raise BadRequest(f"{len(call.negatives)} negative prompts for {len(prompts)} prompts")
-    if len(call.seeds) not in (1, call.images):
-        raise BadRequest(f"{len(call.seeds)} seeds for {call.images} images; give one, or one for each image")
-    return call
-
-
-def _texts(value: Any, name: str) -> tuple[str, ...]:
-    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise BadRequest(f"{name} is {value!r}; it must be a text or a list of texts")
-    # Bytes of a command line that were not UTF-8 arrive as lone surrogates, which no tokenizer and no file takes.
-    if any("\ud800" <= sign <= "\udfff" for text in texts for sign in text):
-        raise BadRequest(f"{name} is {value!r}, which is no valid Unicode")
-    return texts
-
-
-def _seeds(value: Any) -> tuple[int, ...]:
-    several = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
-    seeds = tuple(value) if several else (value,)
-    if not seeds or any(isinstance(seed, bool) or not isinstance(seed, int | np.integer) for seed in seeds):
-        raise BadRequest(f"seed is {value!r}; it must be a whole number, or a list of them")
-    return tuple(int(seed) for seed in seeds)
-
-
-def _whole(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= LIMIT:
-        raise BadRequest(f"{name} is {value!r}; it must be a whole number from 1 to {LIMIT}")
-    return int(value)
-
-
-def _finite(value: Any, name: str) -> float:
-    # A whole number past float's range would overflow in isfinite.
-    large = isinstance(value, int) and abs(value) > sys.float_info.max
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or large or not math.isfinite(value):
-        raise BadRequest(f"{name} is {value!r}; it must be a finite number")
-    return float(value)
-
-
-def _either(given: T | None, default: Any) -> T | Any:
-    return default if given is None else given
-
-
-def _single(values: tuple[T, ...]) -> T | list[T]:
-    return values[0] if len(values) == 1 else list(values)
+    def said(self) -> dict[str, Any]:
+        """What the caller said, but arrays and pictures: what JSON can hold."""
+        names = [field.name for field in fields(self)]
+        return {name: getattr(self, name) for name in names if name not in ARRAYS and not self.is_default(name)}

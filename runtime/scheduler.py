@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from . import lookup, schedulers
+from . import checks, lookup, schedulers
 from .errors import BadRequest
 from .flow import FlowConfig
 from .record import from_table
@@ -27,6 +27,22 @@ WITHOUT_EFFECT = frozenset(
         "max_shift",
     }
 )
+# From and to, of settings that have bounds; all other numbers must lie within those of LARGEST.
+BOUNDS = {
+    "num_train_timesteps": (1, checks.LIMIT),
+    "beta_start": (0, 1),
+    "beta_end": (0, 1),
+    "trained_betas": (0, 1),
+    "steps_offset": (-checks.LIMIT, checks.LIMIT),
+    "dynamic_thresholding_ratio": (0, 1),
+    "sigma_min": (1e-9, 1e9),
+    "sigma_max": (1e-9, 1e9),
+    "shift_terminal": (0, 1),
+    "noise_sampler_seed": (0, 2**64 - 1),
+    "lambda_min_clipped": (float("-inf"), checks.LIMIT),
+}
+LARGEST = (-1e9, 1e9)
+LISTS = ("trained_betas", "disable_corrector")
 
 
 class Scheduler(Protocol):
@@ -35,10 +51,12 @@ class Scheduler(Protocol):
     timesteps: (calls,) float32, what the model is told, one for each call, from noise to image. Some schedulers make
     several calls in a step; a run then starts at the first call of one.
     init_noise_sigma: factor on the unit noise at the start.
+    calls_per_step: 2 where every step but the last takes two calls, so that runs start at even indices.
     """
 
     timesteps: np.ndarray
     init_noise_sigma: float
+    calls_per_step: int
 
     def scale_model_input(self, sample: np.ndarray, index: int) -> np.ndarray:
         """The sample as the model wants to see it at timesteps[index]."""
@@ -69,6 +87,7 @@ def make_scheduler(
     timesteps: Sequence[float] | None = None,
     sigmas: Sequence[float] | None = None,
     mu: float | None = None,
+    strength: float | None = None,
 ) -> Scheduler:
     """The scheduler of a Diffusers scheduler_config.json, ready for a number of steps.
 
@@ -76,8 +95,8 @@ def make_scheduler(
     it takes from config what it knows, as Diffusers' from_config does.
     overrides: settings that go before those of config, such as {"use_karras_sigmas": True}.
     timesteps, sigmas: a schedule of the user's own, descending; steps then does not count. With Euler's sigmas comes
-    the final one. mu: the shift that use_dynamic_shifting asks for. Each for those schedulers whose set_timesteps
-    takes it in Diffusers.
+    the final one. mu: the shift that use_dynamic_shifting asks for. strength: in (0, 1], for a distilled model that
+    goes on from a picture. Each for those schedulers whose set_timesteps takes it in Diffusers.
     Raises UnknownName for a scheduler we do not have, BadRequest for a setting or a number of steps that can't be done.
     """
     own = config.get("_class_name")
@@ -86,8 +105,13 @@ def make_scheduler(
     module = _find(str(own) if name is None else name)
     _check_flow(module, config)
     settings = {**_known_settings(module, config, own=own == module.CLASS_NAME), **(overrides or {})}
+    for key, value in settings.items():
+        listed = isinstance(value, list | tuple) and key not in LISTS
+        if listed or (isinstance(value, str) and len(value) > checks.SHOWN):
+            raise BadRequest(f"{module.CLASS_NAME}: {key} is {checks.quoted(value)}; it must be one word or number")
     checked = from_table(module.Config, _switches_off(module, settings), module.CLASS_NAME, BadRequest)
-    given = _given(module, timesteps=timesteps, sigmas=sigmas, mu=mu)
+    _check_bounds(checked, module.CLASS_NAME)
+    given = _given(module, timesteps=timesteps, sigmas=sigmas, mu=mu, strength=strength)
     for values in (given.get("timesteps"), given.get("sigmas")):
         steps = steps if values is None else len(values)
     if not 1 <= steps <= checked.num_train_timesteps:
@@ -105,10 +129,19 @@ def _check_flow(module: ModuleType, config: Mapping[str, Any]) -> None:
         raise BadRequest(f"{module.CLASS_NAME} is for models that predict a flow; this one predicts {predicts!r}")
 
 
+def _check_bounds(config: Any, name: str) -> None:
+    """Raises BadRequest for numbers of which no schedule can be made, or only an endless one."""
+    for field in fields(config):
+        value, (least, most) = getattr(config, field.name), BOUNDS.get(field.name, LARGEST)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float) and not least <= number <= most:
+                raise BadRequest(f"{name}: {field.name} is {checks.quoted(number)}; it must be from {least} to {most}")
+
+
 def _given(module: ModuleType, **schedule: Any) -> dict[str, Any]:
     """Those of timesteps, sigmas and mu that the user gives; all of them must be what the scheduler takes."""
     given = {key: value for key, value in schedule.items() if value is not None}
-    for key in given.keys() - {"mu"}:
+    for key in given.keys() & {"timesteps", "sigmas"}:
         given[key] = descending(given[key], key)
     taken = inspect.signature(module.Scheduler).parameters
     for key in given:

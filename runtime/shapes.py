@@ -1,4 +1,4 @@
-"""The picture sizes and batches that a bundle was built for, and what they mean for each tensor."""
+"""The picture sizes, batches and prompts that a bundle was built for, and what they mean for each tensor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Literal
 from .errors import BadRequest
 
 Dim = int | str
+TOKENS = 77  # of one chunk of a prompt: what CLIP reads at once, its begin and end among them
+MOST_CHUNKS = 16
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Shapes:
     sizes: (height, width) in pixels; the first is the default.  height, width: ranges in pixels, in place of sizes.
     batch: images in one call of the denoiser.  guidance: "batch" puts the two halves of classifier-free guidance into
     one call of twice the batch; "split" makes two calls and needs less memory.
+    prompt_chunks: how many chunks of 77 tokens a prompt may have, 1 to 16; 1 cuts a long prompt as CLIP does.
     """
 
     sizes: tuple[tuple[int, int], ...] = ()
@@ -38,6 +41,7 @@ class Shapes:
     width: ShapeRange | None = None
     batch: int = 1
     guidance: Literal["batch", "split"] = "batch"
+    prompt_chunks: int = 4
 
     def __post_init__(self) -> None:
         ranges = (self.height, self.width)
@@ -45,6 +49,8 @@ class Shapes:
             raise ValueError("give either sizes, or both height and width as ranges")
         if self.batch < 1 or any(side < 1 for size in self.sizes for side in size):
             raise ValueError("batch and sizes must be positive")
+        if not 1 <= self.prompt_chunks <= MOST_CHUNKS:
+            raise ValueError(f"prompt_chunks is {self.prompt_chunks}; it must be from 1 to {MOST_CHUNKS}")
 
     @property
     def default_size(self) -> tuple[int, int]:
@@ -78,7 +84,8 @@ class Shapes:
         """What each dimension word may be.  rows: the batch sizes that the component is called with."""
         heights = self.height or _spread([height for height, _ in self.sizes])
         widths = self.width or _spread([width for _, width in self.sizes])
-        return {"batch": _spread(list(rows)), "height": heights, "width": widths}
+        tokens = ShapeRange(TOKENS, TOKENS, TOKENS * self.prompt_chunks)
+        return {"batch": _spread(list(rows)), "height": heights, "width": widths, "tokens": tokens}
 
 
 def size_of(dim: Dim, words: Mapping[str, int]) -> int:

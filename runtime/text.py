@@ -21,6 +21,17 @@ class Tokenizer:
         except Exception as reason:  # the Rust side raises plain Exception
             raise BundleCorrupt(f"{path} is no tokenizer: {reason}") from reason
 
-    def encode(self, text: str) -> np.ndarray:
-        """Token ids, (1, length) int64, padded and cut to the text encoder's length."""
-        return np.array([self._fast.encode(text).ids], np.int64)
+    def chunks(self, text: str) -> np.ndarray:
+        """Token ids in pieces that the text encoder can read, (pieces, 77) int64, each begun, ended and padded.
+
+        A text of up to 75 tokens is one piece; the first piece is what Diffusers cuts a longer one to.
+        """
+        return np.array([piece.ids for piece in self._pieces(text)], np.int64)
+
+    def count(self, text: str) -> int:
+        """How many tokens a text has, without those that begin, end and pad it."""
+        return sum(sum(piece.attention_mask) - 2 for piece in self._pieces(text))
+
+    def _pieces(self, text: str) -> list[Any]:
+        whole = self._fast.encode(text)
+        return [whole, *whole.overflowing]

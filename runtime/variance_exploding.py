@@ -29,6 +29,8 @@ class VarianceExploding:
     timesteps: (calls,), of any dtype.  sigmas: (calls + 1,) float32, of each call and the final one.
     """
 
+    calls_per_step = 1
+
     def __init__(self, timesteps: np.ndarray, sigmas: np.ndarray, spacing: Spacing) -> None:
         self.timesteps = timesteps.astype(np.float32)
         self.sigmas = sigmas

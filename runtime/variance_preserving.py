@@ -14,6 +14,7 @@ class VariancePreserving:
     """
 
     init_noise_sigma = 1.0
+    calls_per_step = 1
 
     def __init__(self, alphas: np.ndarray, indices: np.ndarray, prediction_type: str) -> None:
         if indices.min() < 0 or indices.max() >= len(alphas):

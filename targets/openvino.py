@@ -16,7 +16,10 @@ WHY = {
 
 
 def check(device: str, component: str, precision: str, fixed: bool) -> None:
-    """Raises BadProfile for what the device can't do.  fixed: sizes are a list, not ranges."""
+    """Raises BadProfile for what the device can't do.  fixed: sizes are a list, not ranges.
+
+    Where they are fixed, the session compiles for the shapes of each call, and a longer prompt is one more shape.
+    """
     if device == "npu" and not fixed:
         raise BadProfile("openvino:npu runs static shapes only; give the profile sizes in place of ranges")
     if device == "npu" and Precision.parse(precision).math != "fp16":

@@ -1,16 +1,19 @@
 """Small checkpoints and the bundles compiled from them, made once per run."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from aquatint.compile.checkpoint import Checkpoint
 from aquatint.profiles.profile import Profile, read_profile
+from aquatint.runtime.manifest import NAME
 
 
 class Workshop:
-    """Compiles tiny checkpoints; graphs and references are shared through one cache."""
+    """Compiles tiny checkpoints; graphs and references are shared through one cache, and by all processes of a run."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -18,18 +21,26 @@ class Workshop:
         self._bundles: dict[tuple[str, str, str], Path] = {}
 
     def checkpoint(self, name: str) -> Path:
-        """A Diffusers folder with random weights, from bench.checkpoints."""
+        """A Diffusers folder: the demo model's, or random weights from bench.checkpoints."""
         from aquatint.bench.checkpoints import write_checkpoint
+        from aquatint.demo import MODEL
 
+        if name == "demo":
+            return MODEL
         folder = self.root / "checkpoints" / name
-        return folder if folder.is_dir() else write_checkpoint(name, folder, "float32")
+        with FileLock(f"{self.root}/{name}.lock"):
+            return folder if folder.is_dir() else write_checkpoint(name, folder, "float32")
 
-    def bundle(self, name: str, target: str, profile: str = "exact") -> Path:
+    def bundle(self, name: str, target: str, profile: str | Profile = "exact") -> Path:
         """The bundle of a tiny checkpoint for a target, compiled and verified."""
-        key = (name, target, profile)
+        recipe = read_profile(profile) if isinstance(profile, str) else profile
+        key = (name, target, recipe.name)
         if key not in self._bundles:
             output = self.root / "bundles" / "-".join(key).replace(":", "-")
-            self._bundles[key] = self.compile(self.checkpoint(name), target, read_profile(profile), output)
+            model = self.checkpoint(name)
+            with FileLock(f"{self.root}/{name}-bundles.lock"):
+                made = (output / NAME).is_file()
+                self._bundles[key] = output if made else self.compile(model, target, recipe, output)
         return self._bundles[key]
 
     def compile(self, model: Path | str, target: str, profile: Profile, output: Path) -> Path:
@@ -56,7 +67,10 @@ class Workshop:
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("workshop"))
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "workshop"
+    root.mkdir(exist_ok=True)
+    return Workshop(root)
 
 
 @pytest.fixture

@@ -1,17 +1,26 @@
 """The command line: what it prints, and that no Python error reaches its user."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from aquatint import cli
+from aquatint import cli, load
 from aquatint.runtime.manifest import NAME
+from aquatint.runtime.pixels import save_png
+
+SCHEDULER = {
+    "_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+    "timestep_spacing": "trailing",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -72,9 +81,200 @@ def test_run_writes_a_picture_that_says_how_it_was_made(aquatint, workshop, tmp_
 
 def test_several_pictures_get_numbers(aquatint, workshop, tmp_path):
     folder = workshop.bundle("tiny-sd", "ort:cpu")
-    code, out, _ = aquatint("run", folder, "a boat", "--steps", 1, "--count", 2, "-o", tmp_path / "a.png")
+    code, out, _ = aquatint("run", folder, "a boat", "--steps", 1, "--batch", 2, "-o", tmp_path / "a.png")
     assert code == 0
     assert out.split() == [str(tmp_path / "a-0.png"), str(tmp_path / "a-1.png")]
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_the_options_are_those_of_a_call(aquatint, workshop, tmp_path):
+    folder = workshop.bundle("tiny-sd", "ort:cpu")
+    start, mask = Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L")
+    start.save(tmp_path / "start.png")
+    mask.save(tmp_path / "mask.png")
+    (tmp_path / "ddim.json").write_text(json.dumps({**SCHEDULER, "_diffusers_version": "0.42.1"}))
+    code, _, _ = aquatint(
+        "run", folder, "a boat", "-o", tmp_path / "a.png", "--image", tmp_path / "start.png", "--mask",
+        tmp_path / "mask.png", "--strength", 0.9, "--padding-mask-crop", 8, "-n", "fog", "--clip-skip", 1,
+        "--seed", "4,5", "--batch", 2, "--generator", "cuda", "--noise-dtype", "float16",
+        "--scheduler", tmp_path / "ddim.json",
+        "--steps", 3, "-g", 3, "--guidance-rescale", 0.5, "--eta", 0.5, "--long-prompt", "chunks",
+    )  # fmt: skip
+    assert code == 0
+    expected = load(folder)(
+        "a boat", image=start, mask_image=mask, strength=0.9, padding_mask_crop=8, negative_prompt="fog", clip_skip=1,
+        seed=[4, 5], num_images_per_prompt=2, generator="cuda", noise_dtype="float16", scheduler=SCHEDULER,
+        num_inference_steps=3, guidance_scale=3, guidance_rescale=0.5, eta=0.5, long_prompt="chunks",
+    )  # fmt: skip
+    for i, image in enumerate(expected.images):
+        assert np.array_equal(pixels(tmp_path / f"a-{i}.png"), np.asarray(image))
+
+
+def test_a_refiner_goes_on_from_a_bases_latents(aquatint, workshop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    half = ("--output-type", "latent", "--denoising-end", 0.8, "--steps", 5, "--seed", 1)
+    code, out, _ = aquatint("run", workshop.bundle("tiny-sdxl", "ort:cpu"), "a boat", *half, "-o", "base.npy")
+    assert (code, out.strip()) == (0, "base.npy")
+    assert np.load("base.npy").shape == (1, 4, 8, 8)
+    rest = ("--denoising-start", 0.8, "--image", "base.npy", "--steps", 5, "--seed", 1)
+    refiner = workshop.bundle("tiny-sdxl-refiner", "ort:cpu")
+    assert aquatint("run", refiner, "a boat", *rest, "-o", "whole.png")[0] == 0
+    expected = load(refiner)(
+        "a boat", image=np.load("base.npy"), denoising_start=0.8, num_inference_steps=5, seed=1
+    ).images[0]  # fmt: skip
+    assert np.array_equal(pixels("whole.png"), np.asarray(expected))
+
+
+@pytest.fixture
+def circle(aquatint, workshop, tmp_path, monkeypatch):
+    """A picture that goes on from another, in a folder of its own; no seed was given."""
+    monkeypatch.chdir(tmp_path)
+    Image.linear_gradient("L").resize((64, 64)).save("start.png")
+    bundle = workshop.bundle("tiny-sd", "ort:cpu")
+    code, _, _ = aquatint("run", bundle, "a boat", "--steps", 3, "--image", "start.png", "-o", "old.png")
+    assert code == 0
+    return Path("old.png")
+
+
+def test_a_picture_is_made_again_from_its_own_words(aquatint, circle, workshop):
+    code, out, err = aquatint("run", "--like", circle)
+    assert (code, out) == (0, "old-again.png\n")
+    assert Path("old-again.png").read_bytes() == circle.read_bytes()
+    folder = workshop.bundle("tiny-sd", "ort:cpu")
+    assert err == f"aquatint: as old.png says, this opens the bundle {folder}, the image start.png\n"
+
+
+def test_what_the_user_says_replaces_what_the_picture_says(aquatint, circle, workshop):
+    code, out, _ = aquatint("run", "--like", circle, "--seed", 11, "--strength", 0.9, "-o", "new.png", "--json")
+    assert (code, json.loads(out)["seed"], json.loads(out)["strength"]) == (0, 11, 0.9)
+    with Image.open("start.png") as image:
+        start = image.convert("RGB")
+    folder = workshop.bundle("tiny-sd", "ort:cpu")
+    expected = load(folder)("a boat", image=start, strength=0.9, num_inference_steps=3, seed=11).images[0]
+    assert np.array_equal(pixels("new.png"), np.asarray(expected))
+    code, out, _ = aquatint("run", folder, "a tree", "--like", circle, "--json")
+    assert (code, json.loads(out)["prompt"]) == (0, "a tree")
+
+
+def test_one_picture_of_a_batch_is_made_again_alone(aquatint, workshop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("run", workshop.bundle("tiny-sd", "ort:cpu"), "a boat", "--steps", 2, "--batch", 3, "--scheduler")
+    assert aquatint(*words, "euler-ancestral", "-o", "a.png")[0] == 0
+    code, out, _ = aquatint("run", "--like", "a-1.png", "-o", "b.png")
+    assert (code, out) == (0, "b.png\n")
+    assert Path("b.png").read_bytes() == Path("a-1.png").read_bytes()
+    assert not np.array_equal(pixels("a-0.png"), pixels("a-1.png"))
+    assert aquatint("run", "--like", "a-1.png", "--batch", 2, "-o", "c.png")[1].split() == ["c-0.png", "c-1.png"]
+
+
+def test_a_schedule_of_ones_own_gives_way_to_a_number_of_steps(aquatint, workshop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("run", workshop.bundle("tiny-sd", "ort:cpu"), "a boat", "--scheduler", "ddpm", "--timesteps", "999,500,1")
+    assert aquatint(*words, "-o", "a.png")[0] == 0
+    assert aquatint("run", "--like", "a.png", "-o", "b.png")[0] == 0
+    assert Path("b.png").read_bytes() == Path("a.png").read_bytes()
+    made = json.loads(aquatint("run", "--like", "a.png", "--steps", 2, "-o", "c.png", "--json")[1])
+    assert made["num_inference_steps"] == 2
+    assert "timesteps" not in made
+
+
+def test_another_bundle_than_the_pictures_is_told(aquatint, circle, copy):
+    table = json.loads((copy / NAME).read_text())
+    (copy / NAME).write_text(json.dumps(table))  # the same, in other bytes
+    code, _, err = aquatint("run", copy, "--like", circle)
+    assert code == 0
+    assert f"old.png was made by another bundle than {copy} is now; the picture may differ" in err
+    assert err.startswith("aquatint: as old.png says, this opens the image start.png\n")
+
+
+def test_a_start_picture_that_changed_or_is_gone_is_one_line(aquatint, circle):
+    Image.new("RGB", (64, 64)).save("start.png")
+    fails(aquatint("run", "--like", circle), "start.png has changed since the picture was made")
+    Path("start.png").unlink()
+    fails(aquatint("run", "--like", circle), "start.png, which the picture was made from, is not here")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"bundle": "gone"}, "was made by the bundle gone, which is not here"),
+        ({"bundle": None}, "does not say which bundle made it"),
+        ({"index": 3}, "number 3 of 1"),
+        ({"seed": "x"}, "seed is 'x', expected int"),
+        ({"exec": "x"}, "has no key exec"),
+        ({"scheduler": "../../etc/passwd"}, "unknown scheduler"),
+        ({"scheduler": {"_class_name": "os.system"}}, "unknown scheduler"),
+        ({"guidance_scale": float("nan")}, "guidance_scale is nan"),
+        ({"output_type": "pickle"}, "output_type is 'pickle'"),
+        ({"image": {"path": "/dev/zero", "sha256": "0"}}, "/dev/zero, which the picture was made from, is not here"),
+    ],
+)
+def test_a_record_of_no_use_is_one_line(aquatint, workshop, tmp_path, monkeypatch, change, words):
+    monkeypatch.chdir(tmp_path)
+    table = {"prompt": "a boat", "bundle": str(workshop.bundle("tiny-sd", "ort:cpu")), **change}
+    save_png(Image.new("RGB", (8, 8)), Path("odd.png"), table)
+    code, out, err = aquatint("run", "--like", "odd.png", "-o", "new.png")
+    fails((code, out, err.splitlines(keepends=True)[-1]), words)
+    assert not Path("new.png").exists()
+
+
+def test_a_file_that_the_run_starts_from_is_not_written_over(aquatint, circle, workshop):
+    old = Path("start.png").read_bytes()
+    folder = workshop.bundle("tiny-sd", "ort:cpu")
+    fails(aquatint("run", folder, "x", "--image", "start.png", "-o", "./start.png"), "the run starts from it")
+    assert Path("start.png").read_bytes() == old
+
+
+def test_files_that_are_neither_picture_nor_array_are_one_line(aquatint, workshop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("text.png").write_text("text")
+    np.save("objects.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    Path("list.json").write_text("[]")
+    folder = workshop.bundle("tiny-sd", "ort:cpu")
+    fails(aquatint("run", folder, "x", "--image", "text.png"), "text.png: it is no picture")
+    fails(aquatint("run", folder, "x", "--image", "objects.npy"), "objects.npy: it is no .npy file of plain numbers")
+    fails(aquatint("run", folder, "x", "--mask", "gone.png"), "gone.png: there is no such file")
+    fails(aquatint("run", folder, "x", "--scheduler", "./gone.json"), "gone.json: No such file")
+    fails(aquatint("run", folder, "x", "--scheduler", "text.png/"), "it is no JSON")
+    fails(aquatint("run", folder, "x", "--scheduler", "list.json"), "is no scheduler's configuration")
+    fails(aquatint("run", folder, "x", "--output-type", "latent", "-o", "a.png"), "name a .npy file")
+    fails(aquatint("run", folder, "x", "-o", "a.npy"), "the result is no .npy file")
+
+
+def test_a_bundle_without_a_prompt_is_asked_for_one(aquatint, workshop):
+    code, out, err = aquatint("run", workshop.bundle("tiny-sd", "ort:cpu"))
+    assert (code, out) == (2, "")
+    assert "give BUNDLE and PROMPT, or --like" in err
+
+
+def test_notes_of_a_run_are_one_line_each_on_stderr(aquatint, workshop, tmp_path):
+    folder = workshop.bundle("tiny-sd", "ort:cpu")
+    code, out, err = aquatint("run", folder, "a boat\n" * 30, "--steps", 1, "-o", tmp_path / "a.png")
+    assert (code, out.strip()) == (0, str(tmp_path / "a.png"))
+    assert err.startswith("aquatint: of the ")
+    assert err.count("\n") == 1
+
+
+def test_control_c_stops_the_run_and_writes_nothing(workshop, tmp_path):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    words = ["run", workshop.bundle("tiny-sd", "ort:cpu"), "a boat", "--steps", "900", "-o", tmp_path / "a.png"]
+    run = subprocess.Popen([sys.executable, "-m", "aquatint", *map(str, words)], stderr=theirs, stdout=subprocess.PIPE)
+    os.close(theirs)  # so that reading ends with the run
+    shown = b""
+    while b"denoising" not in shown:  # the live line, which only a terminal gets
+        shown += os.read(ours, 4096)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=30) == 130
+    assert run.stdout.read() == b""
+    assert os.read(ours, 1 << 16).endswith(b"aquatint: stopped\r\n")
+    assert list(tmp_path.iterdir()) == []
+    run.stdout.close()
+    os.close(ours)
 
 
 def test_low_memory_prints_the_same_picture(aquatint, workshop, tmp_path):

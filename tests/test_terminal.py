@@ -81,6 +81,51 @@ def test_on_a_terminal_the_line_is_drawn_over_and_gone_at_the_end(stderr):
     assert stream.getvalue().endswith("\r\x1b[2K")
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass only where a test says so."""
+    now = [100.0]
+    monkeypatch.setattr("aquatint.terminal.time.perf_counter", lambda: now[0])
+
+    def wait(seconds):
+        now[0] += seconds
+
+    return wait
+
+
+def bars(clock, seconds, total, **settings):
+    """The last line after the first part took 10 s and each further one took `seconds`."""
+    with Progress(logs=False) as progress:
+        clock(10)
+        progress.bar(1, total, "denoising", **settings)
+        for done in range(2, 7):
+            clock(seconds)
+            progress.bar(done, total, "denoising", **settings)
+        return progress._text
+
+
+def test_the_rate_is_of_the_parts_after_the_first(stderr, clock):
+    stderr(Terminal())
+    # 0.32 s each, 14 left.
+    assert bars(clock, 0.32, 20) == "denoising [#######                 ] 6/20  3.1 steps/s, 4 s left"
+
+
+def test_slow_parts_have_seconds_each(stderr, clock):
+    stderr(Terminal())
+    assert bars(clock, 2.5, 20).endswith("6/20  2.5 s/step, 35 s left")
+    assert bars(clock, 30, 20, unit="tile").endswith("6/20  30.0 s/tile, 7 min left")
+
+
+def test_after_the_first_part_its_own_time_is_all_there_is(stderr, clock):
+    stderr(Terminal())
+    with Progress(logs=False) as progress:
+        clock(4)
+        progress.restart()
+        clock(2)
+        progress.bar(1, 3, "denoising")
+        assert progress._text.endswith("1/3  2.0 s/step, 4 s left")
+
+
 def test_after_it_the_logger_is_as_it_was(stderr):
     logger = logging.getLogger("aquatint")
     before = (logger.level, list(logger.handlers))

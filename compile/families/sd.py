@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...runtime.manifest import TensorSpec
-from ...runtime.shapes import Dim
+from ...runtime.shapes import TOKENS, Dim
 from ..family import Anatomy, Configs, Network
 
-CLASSES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", "LatentConsistencyModelPipeline")
-TOKENS = 77
+CLASSES = (
+    "StableDiffusionPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionInpaintPipeline",
+    "LatentConsistencyModelPipeline",
+    "LatentConsistencyModelImg2ImgPipeline",
+)
+CLIP_SKIP = "clip_skip"
 
 
 def anatomy(configs: Configs) -> Anatomy:
     """The components of a checkpoint with one text encoder."""
     text = configs["text_encoder"]
     hidden = TensorSpec("last_hidden_state", "float32", ("batch", TOKENS, text["hidden_size"]))
-    told = (TensorSpec("encoder_hidden_states", "float32", ("batch", TOKENS, configs["unet"]["cross_attention_dim"])),)
-    lcm = configs["model_index"]["_class_name"] == "LatentConsistencyModelPipeline"
+    told = (encoder_hidden_states(configs["unet"]["cross_attention_dim"]),)
+    lcm = "LatentConsistencyModel" in configs["model_index"]["_class_name"]
+    settings = latent_settings(configs)
+    plain = "LatentConsistencyModelPipeline" if lcm else "StableDiffusionPipeline"
     return Anatomy(
         pipeline="sd",
-        settings=latent_settings(configs),
+        reference="StableDiffusionInpaintPipeline" if settings["inpainting"] else plain,
+        settings={
+            **settings,
+            "image_to_image": False,
+            "aesthetics_score": False,
+            "largest_clip_skip": layers(text),
+        },
         networks=(
-            Network("text_encoder", "text_encoder", "text", (input_ids(),), (hidden,), encode_text),
+            Network("text_encoder", "text_encoder", "text", text_inputs(), (hidden,), encode_text),
             unet(configs, told),
             *autoencoder(configs),
         ),
@@ -34,9 +49,19 @@ def anatomy(configs: Configs) -> Anatomy:
     )
 
 
-def input_ids() -> TensorSpec:
-    """Token ids, as the tokenizer pads them."""
-    return TensorSpec("input_ids", "int64", ("batch", TOKENS))
+def text_inputs() -> tuple[TensorSpec, ...]:
+    """Token ids, as the tokenizer pads them, and how many of the last layers to leave out; -1 as Diffusers' None."""
+    return TensorSpec("input_ids", "int64", ("batch", TOKENS)), TensorSpec(CLIP_SKIP, "int64", (1,))
+
+
+def layers(text: Mapping[str, Any]) -> int:
+    """Of a text encoder, by its configuration."""
+    return int(text.get("num_hidden_layers", 12))  # Transformers' default
+
+
+def encoder_hidden_states(width: int) -> TensorSpec:
+    """What the denoiser is told of a prompt: the states of its chunks of 77 tokens, laid side by side."""
+    return TensorSpec("encoder_hidden_states", "float32", ("batch", "tokens", width))
 
 
 def unet(configs: Configs, told: tuple[TensorSpec, ...]) -> Network:
@@ -75,12 +100,14 @@ def latent_settings(configs: Configs) -> dict[str, Any]:
     vae, factor = configs["vae"], vae_factor(configs)
     channels = configs["unet"]["in_channels"]
     halvings = len(configs["unet"]["block_out_channels"]) - 1
+    side = vae.get("sample_size", 32)  # Diffusers' default
     return {
         "latent_channels": vae["latent_channels"],
         "inpainting": channels == 2 * vae["latent_channels"] + 1,
         "scaling_factor": vae.get("scaling_factor", 0.18215),  # Diffusers' default: SD 1.5's file lacks it
         "shift_factor": vae.get("shift_factor") or 0.0,
         "vae_factor": factor,
+        "tile_size": int(side[0] if isinstance(side, list | tuple) else side),
         "multiple": factor * 2**halvings,
         "guidance_embedding": configs["unet"].get("time_cond_proj_dim"),
         "zero_empty_negative": bool(configs["model_index"].get("force_zeros_for_empty_prompt", False)),
@@ -97,9 +124,24 @@ def vae_factor(configs: Configs) -> int:
     return int(2 ** (len(configs["vae"]["block_out_channels"]) - 1))
 
 
-def encode_text(network: Any, input_ids: Any) -> Any:
-    """(batch, 77) -> (batch, 77, width), after the final layer norm."""
-    return network(input_ids, return_dict=False)[0]
+def encode_text(network: Any, input_ids: Any, clip_skip: Any) -> Any:
+    """(batch, 77) -> (batch, 77, width): the states that are left, after the final layer norm.
+
+    clip_skip: (1,); -1 and 0 leave out no layer, k the last k.
+    """
+    states = network(input_ids, output_hidden_states=True).hidden_states
+    text = getattr(network, "text_model", network)  # Transformers before 5 has the norm one level down
+    return text.final_layer_norm(skip_layers(states, clip_skip))
+
+
+def skip_layers(states: Sequence[Any], clip_skip: Any) -> Any:
+    """The last of a text encoder's states but clip_skip, (batch, 77, width).
+
+    states: from the embeddings to the last layer, before the final norm.  clip_skip: (1,), where -1 is 0.
+    """
+    import torch
+
+    return torch.stack(tuple(reversed(states))).index_select(0, clip_skip.clamp(min=0))[0]
 
 
 def denoise(network: Any, sample: Any, timestep: Any, encoder_hidden_states: Any, **told: Any) -> Any:

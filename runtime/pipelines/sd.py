@@ -1,26 +1,32 @@
-"""Stable Diffusion 1 and 2: text to image."""
+"""Stable Diffusion 1 and 2: text to image, image to image and inpainting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..autoencoder import Autoencoder
 from ..bundle import Bundle
-from ..denoise import Conditioning, Step, denoise
-from ..errors import BadRequest, BundleCorrupt
-from ..inpainting import everything_masked
+from ..call import Call, Rules, complete
+from ..denoise import Conditioning, Guidance, denoise
+from ..encoding import Encoded, Outputs, Reading, TextEncoder
+from ..errors import BundleCorrupt
 from ..manifest import Manifest
-from ..pipeline import Images, Printing, finish
-from ..pixels import to_image
-from ..random import TorchGenerator, randn_tensor
+from ..noise import NoiseSource
+from ..pictures import overlay
+from ..pipeline import Callback, Images, Printing, finish
+from ..pixels import to_image, to_unit
 from ..record import from_table
-from ..request import Call, Request, complete
-from ..scheduler import Scheduler, make_scheduler
-from ..session import check_finite
-from ..text import Tokenizer
+from ..request import Request
+from ..scheduler import Scheduler
+from ..settings import Settings
+from ..shapes import TOKENS
+from ..start import begin
+from ..timespan import schedule_call
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 def create(bundle: Bundle) -> StableDiffusion:
@@ -28,33 +34,15 @@ def create(bundle: Bundle) -> StableDiffusion:
     return StableDiffusion(bundle)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the loop needs to know of the model; the manifest's `settings`.
-
-    latents as the VAE has them = latents / scaling_factor + shift_factor.  vae_factor: pixels per latent.
-    multiple: what height and width divide by.  guidance_embedding: width of the UNet's input for the guidance scale
-    (LCM), or None.  zero_empty_negative: SDXL's negative is zeros where the caller gives none.
-    inpainting: the UNet also sees a mask and the picture under it.
-    """
-
-    latent_channels: int
-    scaling_factor: float
-    shift_factor: float = 0.0
-    vae_factor: int = 8
-    multiple: int = 8
-    guidance_embedding: int | None = None
-    zero_empty_negative: bool = False
-    inpainting: bool = False
-
-
 class StableDiffusion:
     """Prompts to pictures, with one text encoder."""
+
+    rules = Rules(xl=False, strength={"text": 1.0, "image": 0.8, "inpaint": 1.0})
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.settings = from_table(Settings, bundle.manifest.settings, "the manifest's settings", BundleCorrupt)
-        self.tokenizer = bundle.tokenizer("tokenizer")
+        self.encoders = self._encoders()
 
     @property
     def manifest(self) -> Manifest:
@@ -71,16 +59,14 @@ class StableDiffusion:
         for part in self.manifest.components:
             rows = shapes.batch * (2 if twice else 1) if part.name == "unet" else 1
             if part.name != "vae_encoder":
-                sizes = part.input_sizes({"batch": rows, "height": height, "width": width})
+                sizes = part.input_sizes({"batch": rows, "height": height, "width": width, "tokens": TOKENS})
                 self.bundle.session(part.name).prepare(sizes)
 
     def close(self) -> None:
         """Give the memory back."""
         self.bundle.close()
 
-    def __call__(
-        self, prompt: str | list[str], *, callback: Callable[[Step], None] | None = None, **arguments: Any
-    ) -> Images:
+    def __call__(self, prompt: str | list[str], *, callback: Callback | None = None, **arguments: Any) -> Images:
         """The pictures for `prompt`.  arguments: the fields of Request.  callback: sees each finished Step."""
         return finish(self.generate(prompt, **arguments), callback)
 
@@ -89,58 +75,65 @@ class StableDiffusion:
 
         arguments: the fields of Request.  Raises BadRequest before anything slow.
         """
-        call = complete(Request(prompt, **arguments), self.manifest, self.settings.multiple)
-        return self._print(call, self._scheduler(call), self._noise(call))
+        call = complete(Request(prompt, **arguments), self.manifest, self.settings, self.rules)
+        reading = Reading(self.encoders, call.texts, self._guided(call.guidance_scale), self._most_chunks())
+        distilled = self.settings.guidance_embedding is not None
+        scheduler, span = schedule_call(call, self.manifest.scheduler, distilled)
+        return self._print(call, reading, scheduler, span)
 
-    def encode(self, call: Call) -> Conditioning:
-        """What the UNet is told of the prompts: encoder_hidden_states, (images, 77, width)."""
-        guided = self._guided(call.guidance_scale)
-        negatives = [text or "" for text in call.negatives] if guided else []
-        encoded = self._run_encoder("text_encoder", self.tokenizer, [*call.prompts, *negatives])
+    def condition(self, call: Call, encoded: Encoded) -> Conditioning:
+        """What the UNet is told of the prompts: encoder_hidden_states, (images, 77 * chunks, width)."""
 
-        def rows(texts: Sequence[str]) -> dict[str, np.ndarray]:
-            hidden = [encoded[text]["last_hidden_state"] for text in texts]
-            return {"encoder_hidden_states": np.concatenate(hidden).repeat(call.images_per_prompt, axis=0)}
+        def rows(outputs: list[Outputs]) -> dict[str, np.ndarray]:
+            states = np.concatenate([output["last_hidden_state"] for output in outputs])
+            return {"encoder_hidden_states": states.repeat(call.texts.copies, axis=0)}
 
-        positive = {**rows(call.prompts), **self._guidance_embedding(call)}
-        return Conditioning(positive, rows(negatives) if guided else None)
+        positive = {**rows(encoded.positive[0]), **self._guidance_embedding(call)}
+        return Conditioning(positive, None if encoded.negative is None else rows(encoded.negative[0]))
 
-    def decode(self, latents: np.ndarray) -> np.ndarray:
-        """(images, channels, height/8, width/8) -> (images, 3, height, width) in about [-1, 1]; one image at a time."""
-        decoder = self.bundle.session("vae_decoder")
-        scaled = latents / np.float32(self.settings.scaling_factor) + np.float32(self.settings.shift_factor)
-        samples = [decoder.run({"latent_sample": scaled[i : i + 1]})["sample"] for i in range(len(scaled))]
-        decoded = np.concatenate(samples)
-        check_finite(decoded, "vae_decoder")
-        return decoded
+    def _encoders(self) -> list[TextEncoder]:
+        embeddings = self.settings.embeddings
+        return [TextEncoder(self.bundle, "text_encoder", "tokenizer", "last_hidden_state", embeddings)]
 
-    def _print(self, call: Call, scheduler: Scheduler, noise: _Noise) -> Printing:
-        conditioning = self.encode(call)
-        if self.settings.inpainting:
-            conditioning = replace(conditioning, beside=self._everything_masked(noise))
-        latents = noise.first * np.float32(scheduler.init_noise_sigma)
-        unet = self.bundle.session("unet")
-        shapes, scale = self.manifest.shapes, call.guidance_scale
-        for step in denoise(unet, scheduler, latents, conditioning, scale, shapes, noise.draw):
-            latents = step.latents
-            yield step
-        return Images([to_image(sample) for sample in self.decode(latents)], list(call.seeds), self._record(call))
-
-    def _everything_masked(self, noise: _Noise) -> np.ndarray:
-        encoder = self.bundle.session("vae_encoder")
+    def _print(self, call: Call, reading: Reading, scheduler: Scheduler, span: range) -> Printing:
         settings = self.settings
-        return everything_masked(
-            encoder, noise.first.shape, settings.vae_factor, settings.scaling_factor, noise.draw_for_mask
-        )
+        noise = NoiseSource(call.noise.seeds, call.noise.generator, call.noise.dtype)
+        vae = Autoencoder(self.bundle, settings, call.vae_tiling)
+        conditioning = self.condition(call, reading.encode())
+        start = begin(call, scheduler, span, vae, noise, beside=settings.inpainting)
+        unet = self.bundle.session("unet")
+        guidance = Guidance(call.guidance_scale, call.guidance_rescale)
+        stopped = {}
+        for step in denoise(
+            unet, scheduler, start, conditioning, guidance, self.manifest.shapes, lambda: noise.draw(call.latent_shape)
+        ):
+            latents = step.latents
+            if (yield step) and step.index + 1 < step.total:
+                stopped = {"stopped_after": step.index + 1}
+                break
+        settings_said = {**self._record(call), **stopped}
+        return Images(self._finished(call, vae, latents), list(call.noise.seeds), settings_said, reading.notes)
 
-    def _run_encoder(self, name: str, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-        """The encoder's outputs for each text, each text once."""
-        encoder = self.bundle.session(name)
-        encoded = {text: encoder.run({"input_ids": tokenizer.encode(text)}) for text in dict.fromkeys(texts)}
-        for outputs in encoded.values():
-            for output in outputs.values():
-                check_finite(output, name)
-        return encoded
+    def _finished(self, call: Call, vae: Autoencoder, latents: np.ndarray) -> list[Image] | np.ndarray:
+        """The result in the caller's output_type."""
+        if call.output_type == "latent":
+            return latents
+        decoded = vae.decode(latents)
+        if call.output_type == "np":
+            return to_unit(decoded).transpose(0, 2, 3, 1)
+        pictures = [to_image(sample) for sample in decoded]
+        crop, masks, originals = call.source.crop, call.source.masks, call.source.pictures
+        if crop is None:
+            return pictures
+        assert isinstance(masks, list)
+        assert isinstance(originals, list)
+        return [overlay(picture, masks[0], originals[0], crop) for picture in pictures]
+
+    def _most_chunks(self) -> int:
+        """How many chunks of a prompt the UNet takes."""
+        part = self.manifest.component("unet")
+        flexible = part is not None and any("tokens" in spec.dims for spec in part.inputs)
+        return self.manifest.shapes.prompt_chunks if flexible else 1
 
     def _guided(self, guidance_scale: float) -> bool:
         return guidance_scale > 1 and self.settings.guidance_embedding is None
@@ -160,41 +153,12 @@ class StableDiffusion:
         row = np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width % 2)]).astype(np.float32)
         return {"timestep_cond": np.tile(row, (call.images, 1))}
 
-    def _scheduler(self, call: Call) -> Scheduler:
-        if isinstance(call.scheduler, str) or call.scheduler is None:
-            return make_scheduler(self.manifest.scheduler, call.steps, call.scheduler)
-        return make_scheduler(call.scheduler, call.steps)
-
-    def _noise(self, call: Call) -> _Noise:
-        factor = self.settings.vae_factor
-        shape = (call.images, self.settings.latent_channels, call.height // factor, call.width // factor)
-        if call.latents is not None and call.latents.shape != shape:
-            raise BadRequest(f"latents have shape {call.latents.shape}; this call needs {shape}")
-        return _Noise(shape, [TorchGenerator(seed) for seed in call.seeds], call.latents)
-
     def _record(self, call: Call) -> dict[str, Any]:
         manifest = self.manifest
         return {
-            **call.record(),
+            **call.request.said(),
             "model": manifest.model.name,
             "target": str(self.bundle.target),
             "profile": manifest.profile,
             "approximations": list(manifest.approximations),
         }
-
-
-class _Noise:
-    """The noise of one call: where it starts, and what schedulers draw on the way, in Diffusers' order."""
-
-    def __init__(self, shape: tuple[int, ...], generators: list[TorchGenerator], given: np.ndarray | None) -> None:
-        self._shape = shape
-        self._generators = generators
-        self.first = self.draw() if given is None else given.astype(np.float32)
-
-    def draw(self) -> np.ndarray:
-        """Unit noise of the latents' shape."""
-        return randn_tensor(self._shape, self._generators)
-
-    def draw_for_mask(self) -> np.ndarray:
-        """Unit noise for the masked picture: one for all images of a seed."""
-        return randn_tensor((len(self._generators), *self._shape[1:]), self._generators)

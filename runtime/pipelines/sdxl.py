@@ -1,14 +1,14 @@
-"""Stable Diffusion XL: text to image, with two text encoders."""
+"""Stable Diffusion XL and its refiner: text to image, image to image and inpainting, with two text encoders or one."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from ..bundle import Bundle
+from ..call import Call, Rules
 from ..denoise import Conditioning
-from ..request import Call
+from ..encoding import Encoded, Outputs, TextEncoder
+from ..framing import Framing
 from .sd import StableDiffusion
 
 
@@ -18,34 +18,43 @@ def create(bundle: Bundle) -> StableDiffusionXL:
 
 
 class StableDiffusionXL(StableDiffusion):
-    """Prompts to pictures; the UNet is also told a pooled embedding and the sizes of the picture."""
+    """Prompts to pictures; the UNet is also told a pooled embedding and how the picture is framed."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        super().__init__(bundle)
-        self.tokenizer_2 = bundle.tokenizer("tokenizer_2")
+    rules = Rules(xl=True, strength={"text": 1.0, "image": 0.3, "inpaint": 0.9999})
 
-    def encode(self, call: Call) -> Conditioning:
-        """encoder_hidden_states (images, 77, both widths), text_embeds (images, width), time_ids (images, 6)."""
-        guided = self._guided(call.guidance_scale)
-        negatives = list(call.negatives) if guided else []
-        texts = [*call.prompts, *(text or "" for text in negatives)]
-        first = self._run_encoder("text_encoder", self.tokenizer, texts)
-        second = self._run_encoder("text_encoder_2", self.tokenizer_2, texts)
-        # original size, top left of the crop, target size: each (height, width)
-        sizes = np.array([call.height, call.width, 0, 0, call.height, call.width], np.float32)
+    def condition(self, call: Call, encoded: Encoded) -> Conditioning:
+        """encoder_hidden_states (images, 77 * chunks, widths), text_embeds (images, width), time_ids (images, 6)."""
+        positive = {
+            **self._told(call, encoded.positive),
+            **self._time_ids(call, call.framing),
+            **self._guidance_embedding(call),
+        }
+        if encoded.negative is None:
+            return Conditioning(positive)
+        negative = self._told(call, encoded.negative)
+        if self.settings.zero_empty_negative:
+            # Diffusers takes zeros where the caller gives no negative prompt.
+            given = np.array([text is not None for text in call.texts.negatives[0]], np.float32)
+            kept = given.repeat(call.texts.copies)
+            negative = {name: array * kept.reshape(-1, *(1,) * (array.ndim - 1)) for name, array in negative.items()}
+        return Conditioning(positive, {**negative, **self._time_ids(call, call.negative_framing)})
 
-        def rows(texts: Sequence[str | None]) -> dict[str, np.ndarray]:
-            hidden, pooled = [], []
-            for text in texts:
-                last = second[text or ""]
-                # Diffusers takes zeros where the caller gives no negative prompt.
-                kept = np.float32(not (text is None and self.settings.zero_empty_negative))
-                states = [first[text or ""]["hidden_states"], last["hidden_states"]]
-                hidden.append(np.concatenate(states, axis=-1) * kept)
-                pooled.append(last["text_embeds"] * kept)
-            told = {"encoder_hidden_states": np.concatenate(hidden), "text_embeds": np.concatenate(pooled)}
-            repeated = {name: array.repeat(call.images_per_prompt, axis=0) for name, array in told.items()}
-            return {**repeated, "time_ids": np.tile(sizes, (call.images, 1))}
+    def _encoders(self) -> list[TextEncoder]:
+        names = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
+        return [
+            TextEncoder(self.bundle, name, tokenizer, "hidden_states", self.settings.embeddings)
+            for name, tokenizer in names
+            if self.manifest.component(name) is not None
+        ]
 
-        positive = {**rows(call.prompts), **self._guidance_embedding(call)}
-        return Conditioning(positive, rows(negatives) if guided else None)
+    def _told(self, call: Call, encoders: list[list[Outputs]]) -> dict[str, np.ndarray]:
+        """The encoders' states side by side, and the last one's pooled embedding."""
+        each = [np.concatenate([output["hidden_states"] for output in outputs]) for outputs in encoders]
+        pooled = np.concatenate([output["text_embeds"] for output in encoders[-1]])
+        told = {"encoder_hidden_states": np.concatenate(each, axis=-1), "text_embeds": pooled}
+        return {name: array.repeat(call.texts.copies, axis=0) for name, array in told.items()}
+
+    def _time_ids(self, call: Call, framing: Framing) -> dict[str, np.ndarray]:
+        last = (framing.score,) if self.settings.aesthetics_score else framing.target
+        row = np.array([*framing.original, *framing.crop, *last], np.float32)
+        return {"time_ids": np.tile(row, (call.images, 1))}

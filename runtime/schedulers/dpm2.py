@@ -31,6 +31,8 @@ class TwoStages(VarianceExploding):
     A run starts at the start of a step: at an even index.
     """
 
+    calls_per_step = 2
+
     def __init__(
         self, config: FormulaConfig, timesteps: np.ndarray, noise: np.ndarray, between: np.ndarray, middles: np.ndarray
     ) -> None:

@@ -20,6 +20,8 @@ class Config(FlowConfig):
 class Scheduler(Flow):
     """Source: Esser et al. 2024, arXiv:2403.03206, with Karras et al. 2022, arXiv:2206.00364, algorithm 1."""
 
+    calls_per_step = 2
+
     def __init__(self, config: Config, steps: int) -> None:
         levels = shifted(even_sigmas(config, config.shift, steps), config.shift).astype(np.float32)
         calls = at_both_ends(levels)

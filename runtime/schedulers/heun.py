@@ -49,6 +49,8 @@ class TwoEnds:
 class Scheduler(VarianceExploding):
     """Source: Karras et al. 2022, arXiv:2206.00364, algorithm 1."""
 
+    calls_per_step = 2
+
     def __init__(self, config: Config, steps: int, timesteps: Given = None) -> None:
         told, sigmas = schedule(config, training_sigmas(cumulative_alphas(config)), steps, timesteps)
         super().__init__(at_both_ends(told), with_final(at_both_ends(sigmas), 0.0), config.timestep_spacing)

@@ -38,11 +38,17 @@ class Config(LimitConfig, DistilledConfig):
 
 
 class Distilled(VariancePreserving):
-    """What LCM and TCD share: the timesteps that a model was distilled with, or some of them."""
+    """What LCM and TCD share: the timesteps that a model was distilled with, or some of them.
 
-    def __init__(self, config: DistilledConfig, steps: int, timesteps: Given = None) -> None:
+    strength: in (0, 1], the share of them, from the least noisy on, that the steps are chosen from.
+    """
+
+    def __init__(
+        self, config: DistilledConfig, steps: int, timesteps: Given = None, strength: float | None = None
+    ) -> None:
         alphas = cumulative_alphas(config, config.rescale_betas_zero_snr)
-        super().__init__(alphas, _timesteps(config, steps, timesteps), config.prediction_type)
+        chosen = _timesteps(config, steps, timesteps, 1.0 if strength is None else strength)
+        super().__init__(alphas, chosen, config.prediction_type)
         self.config = config
 
 
@@ -65,15 +71,23 @@ class Scheduler(Distilled):
         return mixed(self.alphas[self.indices[index + 1]], denoised, draw())
 
 
-def _timesteps(config: DistilledConfig, steps: int, given: Given) -> np.ndarray:
+def _timesteps(config: DistilledConfig, steps: int, given: Given, strength: float) -> np.ndarray:
     """Steps of those that the model was distilled with, evenly spaced, int64, descending; or those given."""
     trained, original = config.num_train_timesteps, config.original_inference_steps
     if not 1 <= original <= trained:
         raise BadRequest(f"original_inference_steps is {original}; it must be from 1 to {trained}")
     if given is not None:
-        return whole_timesteps(given, trained)
-    if steps > original:
-        raise BadRequest(f"steps is {steps}; original_inference_steps allows from 1 to {original}")
-    distilled = np.arange(original, 0, -1) * (trained // original) - 1
-    chosen = np.floor(np.linspace(0, original, steps, endpoint=False)).astype(np.int64)
+        chosen = whole_timesteps(given, trained)
+        left = int(len(chosen) * strength)
+        if left < 1:
+            raise BadRequest(
+                f"strength {strength:g} of {len(chosen)} timesteps leaves none; give more, or a larger strength"
+            )
+        return chosen[len(chosen) - left :]
+    usable = int(original * strength)
+    if steps > usable:
+        share = "" if strength == 1 else f" times strength {strength:g}"
+        raise BadRequest(f"steps is {steps}; original_inference_steps{share} allows from 1 to {usable}")
+    distilled = np.arange(usable, 0, -1) * (trained // original) - 1
+    chosen = np.floor(np.linspace(0, usable, steps, endpoint=False)).astype(np.int64)
     return distilled[chosen]

@@ -115,7 +115,7 @@ def _has_matrix_units() -> bool:
 
 
 def _bounds(component: Component, shapes: Shapes) -> dict[str, Any]:
-    words = shapes.extents(component.rows)
+    words = component.extents(shapes)
     found = {}
     for spec in component.inputs:
         limits = [range_of(dim, words) for dim in spec.dims]

@@ -17,7 +17,10 @@ from aquatint.runtime.errors import BundleCorrupt, QualityMissed, TargetMismatch
 from aquatint.runtime.manifest import read_manifest
 from aquatint.targets import all_targets
 
-MODELS = ("tiny-sd", "tiny-sd-v", "tiny-sd-inpaint", "tiny-sdxl", "tiny-lcm")
+MODELS = (
+    "tiny-sd", "tiny-sd-v", "tiny-sd-inpaint", "tiny-lcm",
+    "tiny-sdxl", "tiny-sdxl-inpaint", "tiny-sdxl-refiner",
+)  # fmt: skip
 HERE = ("openvino:cpu", "ort:cpu")
 
 
@@ -151,27 +154,37 @@ def test_a_second_compile_takes_graphs_and_references_from_the_cache(workshop, e
     workshop.compile(workshop.checkpoint("tiny-sd"), "ort:cpu", exact, tmp_path / "again")
 
 
-def test_an_onnx_folder_is_its_own_reference(workshop, exact, tmp_path):
+@pytest.mark.parametrize(
+    "name, encoder, tokenizer", [("tiny-sd", "text_encoder", "tokenizer"),
+                                 ("tiny-sdxl-refiner", "text_encoder_2", "tokenizer_2")],
+)  # fmt: skip
+def test_an_onnx_folder_is_its_own_reference(workshop, exact, tmp_path, name, encoder, tokenizer):
     """Laid out as Optimum writes it: graphs under component names, the VAE's configuration beside each half."""
 
     import onnx_ir as ir
 
-    model = workshop.checkpoint("tiny-sd")
+    model = workshop.checkpoint(name)
     folder = tmp_path / "exported"
-    bundle = workshop.bundle("tiny-sd", "ort:cpu")
-    for part in ("text_encoder", "unet", "vae_decoder", "vae_encoder"):
+    bundle = workshop.bundle(name, "ort:cpu")
+    for part in (encoder, "unet", "vae_decoder", "vae_encoder"):
         (folder / part).mkdir(parents=True)
         source = "vae" if part.startswith("vae") else part
         shutil.copy(model / source / "config.json", folder / part)
         graph = ir.load(bundle / part / "model.onnx")
+        for value in [value for value in graph.graph.inputs if value.name == "clip_skip"]:
+            # Optimum's text encoders give one layer and have no such input.
+            graph.graph.inputs.remove(value)
+            value.const_value = ir.tensor(np.array([-1]), name=value.name)
+            graph.graph.register_initializer(value)
         ir.save(graph, folder / part / "model.onnx", external_data="model.onnx_data")
-    for part in ("tokenizer", "scheduler"):
+    for part in (tokenizer, "scheduler"):
         shutil.copytree(model / part, folder / part)
     index = json.loads((model / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "ORTStableDiffusionPipeline"}))
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": f"ORT{index['_class_name']}"}))
 
     manifest = read_manifest(workshop.compile(folder, "openvino:cpu", exact, tmp_path / "bundle"))
     assert manifest.verification.reference == "onnx"
+    assert manifest.settings["largest_clip_skip"] is None
     assert all(golden.psnr_db >= 50 for golden in manifest.verification.goldens)
 
 

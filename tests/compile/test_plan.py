@@ -102,6 +102,45 @@ def test_a_model_with_a_guidance_embedding_needs_no_second_half(plan, folder):
     assert ("timestep_cond", ("batch", 8)) in [(spec.name, spec.dims) for spec in unet.inputs]
 
 
+@pytest.mark.parametrize("target, fixed", [("ort:cpu", False), ("openvino:npu", False), ("ort:cpu", True)])
+def test_the_denoiser_takes_long_prompts_on_every_target(plan, target, fixed):
+    shapes = ShapePlan(prompt_chunks=1) if fixed else ShapePlan()
+    made = plan(target, changes={"shapes": shapes, "precision": {"default": "fp16"}})
+    unet = next(part for part in made.components if part.name == "unet")
+    dims = next(spec.dims for spec in unet.inputs if spec.name == "encoder_hidden_states")
+    assert dims == ("batch", "tokens", 32)
+    assert made.shapes.extents(unet.rows)["tokens"].max == (77 if fixed else 308)
+
+
+def test_a_folder_of_graphs_has_no_choice_of_layers(plan, folder):
+    said = plan()
+    assert [spec.name for spec in said.components[0].inputs] == ["input_ids", "clip_skip"]
+    assert said.anatomy.settings["largest_clip_skip"] == 12  # Transformers' default number of layers
+    for part in ("text_encoder", "unet", "vae_decoder", "vae_encoder"):
+        (folder / part).mkdir(exist_ok=True)
+        (folder / part / "model.onnx").write_bytes(b"graph")
+    (folder / "vae_decoder" / "config.json").write_text(json.dumps(CONFIGS["vae"]))
+    taken = plan()
+    assert [spec.name for spec in taken.components[0].inputs] == ["input_ids"]
+    assert taken.anatomy.settings["largest_clip_skip"] is None
+    assert taken.components[1:] == said.components[1:]
+
+
+@pytest.mark.parametrize("steps, expected", [(1, 1), (2, 1), (3, 1), (4, 2)])
+def test_a_golden_image_that_goes_on_from_a_picture_takes_a_step_at_least(plan, folder, steps, expected):
+    (folder / "text_encoder").rename(folder / "text_encoder_2")
+    (folder / "tokenizer").rename(folder / "tokenizer_2")
+    configure(folder, "text_encoder_2", projection_dim=32)
+    index = {"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (golden,) = plan(changes={"verify": Goldens(steps=steps)}).goldens
+    assert int(golden.steps * golden.strength) == expected  # as Diffusers counts
+
+
+def test_a_golden_image_of_a_model_that_prints_from_text_starts_from_noise(plan):
+    assert plan().goldens[0].strength is None
+
+
 def test_the_profiles_precision_and_defaults_are_taken(plan):
     made = plan(
         changes={

@@ -42,7 +42,7 @@ def both(request, tmp_path_factory):
 def test_ids_are_those_of_transformers(both, text):
     ours, theirs = both
     expected = theirs(text, padding="max_length", max_length=77, truncation=True, return_tensors="np").input_ids
-    found = ours.encode(text)
+    found = ours.chunks(text)[:1]  # Diffusers cuts what is longer
     assert (found.shape, found.dtype) == ((1, 77), expected.dtype)
     assert found.tolist() == expected.tolist()
 

@@ -67,7 +67,7 @@ def test_an_unknown_profile_lists_the_known_ones(name):
     "line, message",
     [
         ("shapse = 1", "profile mine has no key shapse; known keys: budget, defaults, description, name, precision"),
-        ("[shapes]\nsize = 1", "shapes has no key size; known keys: batch, guidance, height, sizes, width"),
+        ("[shapes]\nsize = 1", "has no key size; known keys: batch, guidance, height, prompt_chunks, sizes, width"),
         ("[verify]\nimage = 1", "verify has no key image; known keys: images, steps"),
         ("[defaults]\nsteps = 4", "has no key steps; known keys: guidance_scale, num_inference_steps, scheduler"),
         ("[shapes.height]\nmin=1\nopt=1\nmax=1\nstep=1", "has no key step; known keys: max, min, opt"),
@@ -108,6 +108,9 @@ def test_an_unknown_precision_lists_the_known_ones(read):
         "[shapes]\nsizes = [512]",
         "[shapes]\nbatch = 0",
         "[shapes]\nbatch = true",
+        "[shapes]\nprompt_chunks = 0",
+        "[shapes]\nprompt_chunks = 17",
+        "[shapes]\nprompt_chunks = 1.5",
         '[shapes]\nguidance = "both"',
         "[shapes]\nheight = {min = 256, opt = 512, max = 768}",
         '[shapes]\nsizes = ["512x512"]\nheight = {min = 1, opt = 1, max = 1}\nwidth = {min = 1, opt = 1, max = 1}',
@@ -154,6 +157,11 @@ def test_ranges_take_the_place_of_sizes():
     shapes = ShapePlan(height=ShapeRange(64, 128, 256), width=ShapeRange(64, 192, 256), batch=3, guidance="split")
     found = shapes.resolve(512)
     assert (found.sizes, found.default_size, found.batch, found.guidance) == ((), (128, 192), 3, "split")
+
+
+@pytest.mark.parametrize("lines, chunks", [((), 4), (("[shapes]", "prompt_chunks = 1"), 1)])
+def test_prompts_have_four_chunks_or_as_many_as_the_profile_says(read, lines, chunks):
+    assert read(*lines).shapes.resolve(512).prompt_chunks == chunks
 
 
 def test_a_precision_for_a_component_that_no_family_has_is_refused(tmp_path):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aquatint.runtime.denoise import Conditioning, denoise
+from aquatint.runtime.denoise import Conditioning, Guidance, Start, denoise, rescaled
 from aquatint.runtime.errors import NonFinite
 from aquatint.runtime.shapes import Shapes
 
@@ -14,6 +14,7 @@ LATENTS = np.random.default_rng(0).standard_normal((IMAGES, 4, 2, 3)).astype(np.
 POSITIVE = {"told": np.arange(1, IMAGES + 1, dtype=np.float32).reshape(-1, 1)}
 NEGATIVE = {"told": -np.arange(1, IMAGES + 1, dtype=np.float32).reshape(-1, 1) / 4}
 TIMESTEPS = np.array([900, 500, 100], np.float32)
+START = Start(LATENTS, range(len(TIMESTEPS)))
 
 
 class Denoiser:
@@ -51,10 +52,14 @@ def predict(sample, timestep, told):
     return sample * told[:, :, None, None] + np.float32(timestep / 1000)
 
 
-def run(shapes, negative=NEGATIVE, scale=3.0, denoiser=None, draw=lambda: np.zeros_like(LATENTS)):
+def nothing():
+    return np.zeros_like(LATENTS)
+
+
+def run(shapes, negative=NEGATIVE, scale=3.0, denoiser=None, draw=nothing):
     """The steps, and what the denoiser was fed."""
     denoiser = denoiser or Denoiser()
-    steps = list(denoise(denoiser, HalfSteps(), LATENTS, Conditioning(POSITIVE, negative), scale, shapes, draw))
+    steps = list(denoise(denoiser, HalfSteps(), START, Conditioning(POSITIVE, negative), Guidance(scale), shapes, draw))
     return steps, denoiser.calls
 
 
@@ -130,9 +135,7 @@ def test_the_callers_latents_are_left_as_they_are():
 
 def test_a_step_is_made_only_when_it_is_asked_for():
     denoiser = Denoiser()
-    loop = denoise(
-        denoiser, HalfSteps(), LATENTS, Conditioning(POSITIVE), 1.0, shapes_of(IMAGES), lambda: np.zeros_like(LATENTS)
-    )
+    loop = denoise(denoiser, HalfSteps(), START, Conditioning(POSITIVE), Guidance(1.0), shapes_of(IMAGES), nothing)
     next(loop)
     assert len(denoiser.calls) == 1
 
@@ -153,5 +156,38 @@ def test_a_scheduler_with_more_calls_than_steps_yields_each_call():
         scale_model_input=lambda sample, index: sample,
         step=lambda output, index, sample, draw: sample,
     )
-    steps = list(denoise(Denoiser(), twice, LATENTS, Conditioning(POSITIVE), 1.0, shapes_of(1), lambda: LATENTS))
+    steps = list(
+        denoise(
+            Denoiser(), twice, Start(LATENTS, range(2)), Conditioning(POSITIVE), Guidance(1.0), shapes_of(1), nothing
+        )
+    )
     assert [step.total for step in steps] == [2, 2]
+
+
+def test_a_run_may_begin_late_and_end_early():
+    late = Start(LATENTS, range(1, 2))
+    steps = list(denoise(Denoiser(), HalfSteps(), late, Conditioning(POSITIVE), Guidance(1.0), shapes_of(1), nothing))
+    assert [(step.index, step.total, step.timestep) for step in steps] == [(0, 1, 500.0)]
+
+
+def test_what_an_inpainting_denoiser_sees_lies_behind_the_latents():
+    denoiser = Denoiser()
+    beside = np.ones((IMAGES, 2, 2, 3), np.float32)
+    start = Start(LATENTS, range(1), beside=beside)
+
+    class FirstFour(Denoiser):
+        def run(self, feeds):
+            denoiser.calls.append(feeds)
+            return {"out_sample": feeds["sample"][:, :4]}
+
+    list(denoise(FirstFour(), HalfSteps(), start, Conditioning(POSITIVE), Guidance(1.0), shapes_of(IMAGES), nothing))
+    assert np.array_equal(denoiser.calls[0]["sample"], np.concatenate([LATENTS / 2, beside], axis=1))
+
+
+def test_rescaling_gives_the_spread_of_the_prompts_own_prediction():
+    rng = np.random.default_rng(1)
+    guided = rng.standard_normal((2, 4, 8, 8)).astype(np.float32) * 5
+    towards = rng.standard_normal((2, 4, 8, 8)).astype(np.float32)
+    whole = rescaled(guided, towards, 1.0)
+    np.testing.assert_allclose(whole.std(axis=(1, 2, 3)), towards.std(axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(rescaled(guided, towards, 0.25), 0.25 * whole + 0.75 * guided, rtol=1e-5)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aquatint.runtime.errors import BundleCorrupt, BundleTooNew
-from aquatint.runtime.manifest import FORMAT, NAME, File, read_manifest, write_manifest
+from aquatint.runtime.manifest import FORMAT, NAME, File, TensorSpec, read_manifest, write_manifest
 from aquatint.runtime.record import to_table
 
 NO_PLAIN_NAMES = [
@@ -40,6 +40,24 @@ def test_a_component_is_found_by_name(manifest):
 def test_input_sizes_put_numbers_for_words(manifest):
     sizes = manifest.components[0].input_sizes({"batch": 2, "height": 128, "width": 192})
     assert sizes == {"sample": (2, 4, 16, 24), "encoder_hidden_states": (2, 77, 32)}
+
+
+def test_the_denoisers_input_grows_with_the_tokens_of_a_prompt(manifest):
+    told = TensorSpec("encoder_hidden_states", "float32", ("batch", "tokens", 32))
+    unet = replace(manifest.components[0], inputs=(told,))
+    assert unet.input_sizes({"batch": 2, "tokens": 154}) == {"encoder_hidden_states": (2, 154, 32)}
+
+
+def test_a_picture_to_start_from_is_one_of_the_bundles_files(tmp_path, manifest):
+    verification = manifest.verification
+    started = replace(verification.goldens[0], start="golden/0-start.png", strength=0.5)
+    changed = replace(manifest, verification=replace(verification, goldens=(started,)))
+    write_manifest(changed, tmp_path)
+    with pytest.raises(BundleCorrupt, match=r"names golden/0-start\.png, which its list of files lacks"):
+        read_manifest(tmp_path)
+    listed = replace(changed, files={**changed.files, "golden/0-start.png": File("22" * 32, 5)})
+    write_manifest(listed, tmp_path)
+    assert read_manifest(tmp_path) == listed
 
 
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):

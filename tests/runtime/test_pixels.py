@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from aquatint.runtime.errors import OutputFailed
-from aquatint.runtime.pixels import TEXT_KEY, psnr_db, save_png, to_image, to_sample
+from aquatint.runtime.errors import BadRequest, OutputFailed
+from aquatint.runtime.pixels import TEXT_KEY, psnr_db, read_settings, save_array, save_png, to_image, to_sample
 
 
 def gray(level, size=(8, 8)):
@@ -108,3 +109,62 @@ def test_a_folder_in_the_way_is_an_output_that_failed(tmp_path):
     with pytest.raises(OutputFailed, match="Is a directory"):
         save_png(gray(9), tmp_path / "out.png", {})
     assert [file.name for file in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_a_write_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(self, file, **options):
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_png(gray(9), tmp_path / "out.png", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_array_is_written_whole_under_its_own_name(tmp_path):
+    latents = np.random.default_rng(0).standard_normal((2, 4, 8, 8)).astype(np.float32)
+    save_array(latents, tmp_path / "base.npy")
+    assert np.array_equal(np.load(tmp_path / "base.npy"), latents)
+    assert [file.name for file in tmp_path.iterdir()] == ["base.npy"]
+    with pytest.raises(OutputFailed, match=r"base\.npy: No such file or directory"):
+        save_array(latents, tmp_path / "missing" / "base.npy")
+
+
+def test_settings_are_read_as_they_were_written(tmp_path):
+    settings = {"prompt": "ein \U0001f3a8 Bild", "seed": 2**64 - 1, "scale": 0.1, "size": [1, 2], "none": None}
+    save_png(gray(9), tmp_path / "out.png", settings)
+    assert read_settings(tmp_path / "out.png") == settings
+
+
+def png(path, text=None):
+    info = PngInfo()
+    if text is not None:
+        info.add_itxt(TEXT_KEY, text, zip=len(text) > 1 << 20)
+    gray(9).save(path, format="PNG", pnginfo=info)
+
+
+def truncated(path):
+    png(path, "{}")
+    path.write_bytes(path.read_bytes()[:50])
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.write_text("text"), "it is no PNG"),
+        (lambda path: gray(9).save(path, format="JPEG"), "it is no PNG"),
+        (truncated, "can't read"),
+        (png, "does not say how it was made"),
+        (lambda path: png(path, "{half"), "it is no JSON"),
+        (lambda path: png(path, "[" * 100_000), "it is no JSON"),
+        (lambda path: png(path, " " * (2 << 20)), "can't read"),  # 2 kB that would unpack to 2 MB
+    ],
+)
+def test_a_file_without_settings_is_one_line(tmp_path, make, words):
+    make(tmp_path / "out.png")
+    with pytest.raises(BadRequest, match=words) as refused:
+        read_settings(tmp_path / "out.png")
+    assert "out.png" in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -77,7 +77,7 @@ def test_a_size_between_multiples_is_refused(size):
 
 def test_extents_of_ranges_are_the_ranges():
     assert Shapes(height=TALL, width=WIDE).extents((2, 1)) == {
-        "batch": ShapeRange(1, 2, 2), "height": TALL, "width": WIDE,
+        "batch": ShapeRange(1, 2, 2), "height": TALL, "width": WIDE, "tokens": ShapeRange(77, 77, 308),
     }  # fmt: skip
 
 
@@ -85,7 +85,20 @@ def test_extents_of_sizes_span_them_and_the_first_is_usual():
     found = Shapes(((512, 768), (640, 640), (448, 832))).extents((1,))
     assert found == {
         "batch": ShapeRange(1, 1, 1), "height": ShapeRange(448, 512, 640), "width": ShapeRange(640, 768, 832),
+        "tokens": ShapeRange(77, 77, 308),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("chunks, most", [(1, 77), (2, 154), (16, 1232)])
+def test_a_prompt_has_one_chunk_of_77_tokens_or_as_many_as_were_built_for(chunks, most):
+    found = Shapes(((512, 512),), prompt_chunks=chunks).extents((1,))
+    assert found["tokens"] == ShapeRange(77, 77, most)
+
+
+@pytest.mark.parametrize("chunks", [0, -1, 17])
+def test_prompts_of_no_chunk_or_of_too_many_are_refused(chunks):
+    with pytest.raises(ValueError, match=f"prompt_chunks is {chunks}; it must be from 1 to 16"):
+        Shapes(((512, 512),), prompt_chunks=chunks)
 
 
 @pytest.mark.parametrize("dim, size", [(77, 77), ("batch", 3), ("height/8", 80), ("width", 512)])

@@ -3,7 +3,7 @@
 import pytest
 
 from aquatint.compile.passes.fix_dims import fix_dims
-from aquatint.runtime.shapes import ShapeRange
+from aquatint.runtime.shapes import ShapeRange, Shapes
 
 np = pytest.importorskip("numpy")
 ir = pytest.importorskip("onnx_ir")
@@ -43,6 +43,13 @@ def test_words_of_one_value_become_numbers_and_are_counted(model):
 def test_words_of_several_values_stay(model):
     assert fix_dims(model, RANGED) == 2
     assert dims(model) == [["batch", 4, 8, "width/8"]] * 2
+
+
+@pytest.mark.parametrize("chunks, tokens", [(1, 77), (2, "tokens")])
+def test_the_tokens_of_a_prompt_are_fixed_where_it_has_one_chunk(model, chunks, tokens):
+    model.graph.inputs[0].shape = ir.Shape(["batch", "tokens", 32, 8])
+    fix_dims(model, Shapes(((64, 64),), prompt_chunks=chunks).extents((2,)))
+    assert dims(model)[0] == [2, tokens, 32, 8]
 
 
 @pytest.mark.parametrize("words", [STATIC, RANGED])
