@@ -1,0 +1,126 @@
+"""Which layer gets which scheme, decided before any work and with the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ..runtime.errors import BadProfile
+from .layers import KINDS, Layer
+from .scheme import NONE, Settings, find_scheme
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The scheme for some layers; the first rule that matches a layer holds.
+
+    scheme: a name in quantize/schemes, or "none".  layers, component: patterns as of file names.
+    kind: "linear", "conv", or None for both.  settings: of the scheme; what is left out has its default.
+    fallback: the scheme for layers that can't have this one; None leaves it to the scheme.
+    """
+
+    scheme: str
+    layers: str = "*"
+    kind: str | None = None
+    component: str = "*"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fallback: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UnknownName for the scheme or the fallback, BadProfile for the rest."""
+        if self.kind is not None and self.kind not in KINDS:
+            raise BadProfile(f"{self}: unknown kind {self.kind!r}; known: {', '.join(KINDS)}")
+        if self.scheme != NONE:
+            full_settings(self.scheme, self.settings)
+        elif self.settings:
+            raise BadProfile(f"{self}: none has no settings")
+        if self.fallback not in (None, NONE):
+            find_scheme(str(self.fallback))
+
+    def __str__(self) -> str:
+        which = f" ({self.kind})" if self.kind else ""
+        return f"the rule {self.layers}{which} of {self.component} -> {self.scheme}"
+
+    def matches(self, layer: Layer, component: str) -> bool:
+        """component: "" stands for a graph by itself, which every rule is for."""
+        return (
+            (component == "" or fnmatchcase(component, self.component))
+            and self.kind in (None, layer.kind)
+            and fnmatchcase(layer.name, self.layers)
+        )
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What one layer gets.  reason: why it is not what was asked, or which rule asked for it."""
+
+    layer: Layer
+    scheme: str
+    settings: Settings
+    reason: str
+
+    @property
+    def size_bytes(self) -> int | None:
+        """What the weight will take; None where it stays as it is."""
+        return None if self.scheme == NONE else find_scheme(self.scheme).size_bytes(self.layer, self.settings)
+
+
+def assign(layers: Sequence[Layer], rules: Sequence[Rule], default: Rule, component: str = "") -> list[Assignment]:
+    """One assignment for each layer, in their order.
+
+    default: for layers that no rule matches; its patterns are not asked.
+    Raises BadProfile for a rule made for this component, or for any where component is "", that matches no layer;
+    rules for several components are check_rules' to judge.
+    """
+    check_rules([rule for rule in rules if component in ("", rule.component)], {component: layers})
+    found = []
+    for layer in layers:
+        rule = next((rule for rule in rules if rule.matches(layer, component)), None)
+        found.append(_settle(layer, default, "the default") if rule is None else _settle(layer, rule, str(rule)))
+    return found
+
+
+def check_rules(rules: Iterable[Rule], components: Mapping[str, Sequence[Layer]]) -> None:
+    """Raises BadProfile for a rule that matches no layer of any component.  components: name -> its layers."""
+    for rule in rules:
+        if not any(rule.matches(layer, name) for name, layers in components.items() for layer in layers):
+            examples = [layer.name for layers in components.values() for layer in layers][:2]
+            named = f"layers are named like {', '.join(examples)}" if examples else "there are none"
+            raise BadProfile(f"{rule} matches no layer; {named}")
+
+
+def full_settings(scheme: str, settings: Settings) -> Settings:
+    """The settings with the defaults of what is left out.
+
+    Raises UnknownName for the scheme, BadProfile for unknown settings and impossible values.
+    """
+    found = find_scheme(scheme)
+    unknown = sorted(set(settings) - set(found.SETTINGS))
+    if unknown:
+        known = ", ".join(found.SETTINGS) or "none"
+        raise BadProfile(f"{found.NAME} has no setting {', '.join(unknown)}; known: {known}")
+    full = {**found.SETTINGS, **settings}
+    found.check(full)
+    return full
+
+
+def _settle(layer: Layer, rule: Rule, asked: str) -> Assignment:
+    """What the layer can have of what the rule asks; each scheme that refuses names the next."""
+    name, settings = rule.scheme, rule.settings
+    why: list[str] = []
+    while name != NONE:
+        scheme = find_scheme(name)
+        full = full_settings(name, settings)
+        if layer.kind in scheme.KINDS:
+            refusal = scheme.refusal(layer, full)
+        else:
+            refusal = f"{scheme.NAME} is for {' and '.join(scheme.KINDS)} layers only"
+        if refusal is None:
+            settled, note = scheme.settle(layer, full)
+            return Assignment(layer, scheme.NAME, settled, "; ".join([*why, *([note] if note else [])]) or asked)
+        first = not why
+        name, settings = (rule.fallback if first and rule.fallback else scheme.FALLBACK), {}
+        why.append(f"{refusal}, so {name}")
+    return Assignment(layer, NONE, {}, "; ".join(why) or asked)
