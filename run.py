@@ -13,6 +13,7 @@ import numpy as np
 
 from .remake import FORMAT, Input, Record, check_input, hash_input, printable, read_record
 from .runtime.bundle import sha256_of
+from .runtime.checks import LIMIT
 from .runtime.errors import BadRequest, OutputFailed
 from .runtime.manifest import NAME
 from .runtime.pictures import read_picture
@@ -58,9 +59,8 @@ class Job:
         if isinstance(images, np.ndarray):
             save_array(images[list(chosen)], self.output)
             return [self.output]
-        stem, suffix = self.output.stem, self.output.suffix or ".png"
-        files = [self.output if len(chosen) == 1 else self.output.with_name(f"{stem}-{i}{suffix}") for i in chosen]
-        for i, file in zip(chosen, files):
+        files = _files(self.output, list(chosen))
+        for i, file in zip(chosen, files, strict=True):
             save_png(images[i], file, {**self.record(made), **({"index": i} if len(images) > 1 else {})})
         return files
 
@@ -109,7 +109,7 @@ def plan_like(
         bundle=folder,
         request=request,
         inputs=inputs,
-        output=_output(output, f"{like.stem}-again", request, inputs),
+        output=_output(output, f"{like.stem}-again", request, inputs, index),
         index=index,
         stopped_after=None if "stopped_after" in gone else record.stopped_after,
         target=record.target,
@@ -183,14 +183,15 @@ def _plain(scheduler: Any) -> Any:
     return {key: value for key, value in scheduler.items() if key == "_class_name" or not key.startswith("_")}
 
 
-def _check_index(index: int, words: Mapping[str, Any]) -> None:
-    prompts = 1 if isinstance(words["prompt"], str) else len(words["prompt"])
-    images = prompts * words.get("num_images_per_prompt", 1)
+def _check_index(index: int, request: Mapping[str, Any]) -> None:
+    images = _images(request)
     if not 0 <= index < images:
         raise BadRequest(f"the record says that the picture was number {index} of {images}; they count from 0")
 
 
-def _output(output: Path | None, stem: str, request: Mapping[str, Any], inputs: Mapping[str, Input]) -> Path:
+def _output(
+    output: Path | None, stem: str, request: Mapping[str, Any], inputs: Mapping[str, Input], index: int | None = None
+) -> Path:
     """Where the result goes.  Raises OutputFailed, before anything slow, where it can't."""
     arrays = request.get("output_type") in ("np", "latent")
     suffix = ".npy" if arrays else ".png"
@@ -201,9 +202,25 @@ def _output(output: Path | None, stem: str, request: Mapping[str, Any], inputs: 
         raise OutputFailed(f"can't write {path}: there is no folder {path.parent}")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise OutputFailed(f"can't write {path}: {'it is a folder' if path.is_dir() else 'no permission'}")
-    if path.exists() and any(path.samefile(file.path) for file in inputs.values()):
-        raise OutputFailed(f"can't write {path}: the run starts from it; name another file with -o")
+    written = [path] if arrays or index is not None else _files(path, list(range(_images(request))))
+    for file in written:
+        if file.exists() and any(file.samefile(kept.path) for kept in inputs.values()):
+            raise OutputFailed(f"can't write {file}: the run starts from it; name another file with -o")
     return path
+
+
+def _files(output: Path, indices: list[int]) -> list[Path]:
+    """The file of each picture: `output`, or for several out-0.png, out-1.png and so on."""
+    if len(indices) == 1:
+        return [output]
+    return [output.with_name(f"{output.stem}-{i}{output.suffix or '.png'}") for i in indices]
+
+
+def _images(request: Mapping[str, Any]) -> int:
+    """How many pictures the call makes; 0 where its values are wrong, which is for the call to say."""
+    prompts = 1 if isinstance(request["prompt"], str) else len(request["prompt"])
+    copies = request.get("num_images_per_prompt", 1)
+    return prompts * copies if isinstance(copies, int) and 0 < copies <= LIMIT else 0
 
 
 def _recorded(path: Path) -> str:

@@ -74,7 +74,8 @@ HEADINGS: dict[str, list[click.Option]] = {
         _option("--batch", "num_images_per_prompt", type=int, metavar="N", help="Pictures to make.  [default: 1]"),
         _option("--output-type", type=_choice("pil", "np", "latent"), help="pil: pictures.  np: numbers from 0 to 1.  "
                 "latent: what the VAE would decode, to go on from with --image.  The last two are one .npy file."),
-        _option("--vae-tiling/--no-vae-tiling", default=None, help="Decode in tiles: less memory for large pictures."),
+        _option("--vae-tiling/--no-vae-tiling", default=None, help="Run the VAE in tiles: less memory for "
+                "large pictures."),
     ],
     "The text": [
         _option("-n", "--negative-prompt", metavar="TEXT", help="What the picture should not show."),

@@ -116,6 +116,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "tiny-lcm": Architecture({**TINY_UNET, "time_cond_proj_dim": 32}, TINY_VAE, TINY_CLIP, scheduler=LCM_SCHEDULER),
     "tiny-sdxl": TINY_SDXL,
     "tiny-sdxl-inpaint": replace(TINY_SDXL, unet={**TINY_SDXL_UNET, "in_channels": 9}, pipeline=XL_INPAINT),
+    "tiny-sdxl-lcm": replace(
+        TINY_SDXL, unet={**TINY_SDXL_UNET, "time_cond_proj_dim": 32}, scheduler=LCM_SCHEDULER
+    ),
     "tiny-sdxl-refiner": replace(TINY_SDXL, unet=TINY_REFINER_UNET, text_encoder=None, pipeline=XL_REFINER),
 }  # fmt: skip
 

@@ -34,6 +34,11 @@ CLASSES = {
         "inpainting": "StableDiffusionXLInpaintPipeline",
     },
 }
+# The same for a distilled model with its guidance inside.
+LCM_CLASSES = {
+    "text to image": "LatentConsistencyModelPipeline",
+    "image to image": "LatentConsistencyModelImg2ImgPipeline",
+}
 PROMPTS = {
     "text to image": "a red circle on the left on a white background",
     "image to image": "a yellow star on the left on a white background",
@@ -67,7 +72,10 @@ def compare(
     prompts: by task.  size: (height, width) in pixels.
     Raises BadModel where the bundle has no pipeline of Diffusers beside it.
     """
-    known = CLASSES.get(bundle.manifest.pipeline)
+    manifest = bundle.manifest
+    known = CLASSES.get(manifest.pipeline)
+    if manifest.pipeline == "sd" and manifest.settings.get("guidance_embedding"):
+        known = {**CLASSES["sd"], **LCM_CLASSES}
     if known is None:
         raise BadModel(f"{bundle.folder} runs as {bundle.manifest.pipeline}; known here: {', '.join(CLASSES)}")
     ours, theirs = pipeline_of(bundle), _load(checkpoint)
@@ -132,7 +140,12 @@ def _load(checkpoint: Path) -> Any:
 
     if not (checkpoint / "model_index.json").is_file():
         raise BadModel(f"{checkpoint} is no Diffusers folder: it has no model_index.json")
-    pipe = diffusers.DiffusionPipeline.from_pretrained(checkpoint, dtype=torch.float32, local_files_only=True)
+    index = json.loads((checkpoint / "model_index.json").read_text(encoding="utf-8"))
+    # A false alarm would make Diffusers' picture black.
+    without = {"safety_checker": None} if "safety_checker" in index else {}
+    pipe = diffusers.DiffusionPipeline.from_pretrained(
+        checkpoint, dtype=torch.float32, local_files_only=True, **without
+    )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -29,8 +29,7 @@ class Autoencoder:
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """(n, channels, height/8, width/8), scaled -> (n, 3, height, width) in about [-1, 1]."""
-        settings = self._settings
-        unscaled = latents / np.float32(settings.scaling_factor) + np.float32(settings.shift_factor)
+        unscaled = latents / np.float32(self._settings.scaling_factor)
         decoded = np.concatenate([self._pixels(unscaled[i : i + 1]) for i in range(len(unscaled))])
         check_finite(decoded, "vae_decoder")
         return decoded

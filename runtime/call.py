@@ -25,9 +25,11 @@ class Rules:
     """What sets a family's pipelines apart.
 
     xl: they take what only SDXL's take.  strength: where a call names none, by what it starts from.
+    chosen_anew: a distilled model's timesteps for a picture are chosen from fewer ones, instead of being cut.
     """
 
     xl: bool
+    chosen_anew: bool
     strength: Mapping[Mode, float]
 
 
@@ -123,9 +125,12 @@ def complete(request: Request, manifest: Manifest, settings: Settings, rules: Ru
     seeds = checks.seeds(_either(request.seed, secrets.randbits(32)))
     if len(seeds) not in (1, texts.images):
         raise BadRequest(f"{len(seeds)} seeds for {texts.images} images; give one, or one for each image")
-    for name, given in (("images", source.count), ("masks", 0 if source.masks is None else len(source.masks))):
+    masks = 0 if source.masks is None else len(source.masks)
+    for name, given in (("images", source.count), ("masks", masks)):
         if given and texts.images % given:
             raise BadRequest(f"{given} {name} for {texts.images} images to make; they must divide by it")
+    if masks and 1 not in (masks, source.count) and masks != source.count:
+        raise BadRequest(f"{source.count} images and {masks} masks; give as many of each, or one of either")
     schedule = _schedule(request, defaults.num_inference_steps, defaults.scheduler)
     scale = checks.bounded(_either(request.guidance_scale, defaults.guidance_scale), "guidance_scale")
     rescale = checks.share(request.guidance_rescale, "guidance_rescale")
@@ -183,14 +188,13 @@ def _texts(request: Request, settings: Settings) -> Texts:
     negatives = _negatives(request.negative_prompt, "negative_prompt", len(prompts))
     second = prompts
     if request.prompt_2 is not None:
-        second = tuple(_spread(checks.texts(request.prompt_2, "prompt_2"), "prompt_2", len(prompts)))
-        # As in Diffusers, an empty second text means the first.
-        second = tuple(own or first for own, first in zip(second, prompts))
+        own = _spread(checks.texts(request.prompt_2, "prompt_2"), "prompt_2", len(prompts), request.prompt_2)
+        # As in Diffusers, an empty second text means the first; an empty one in a list does not.
+        second = own if request.prompt_2 else prompts
     second_negatives = negatives
     if request.negative_prompt_2 is not None:
-        own = _negatives(request.negative_prompt_2, "negative_prompt_2", len(prompts))
-        # As in Diffusers, without a negative_prompt there is none for the second encoder either, where none is zeros.
-        second_negatives = tuple(b or a for a, b in zip(negatives, own))
+        other = _negatives(request.negative_prompt_2, "negative_prompt_2", len(prompts))
+        second_negatives = other if request.negative_prompt_2 else negatives
     skip = request.clip_skip
     if skip is not None:
         largest = settings.largest_clip_skip

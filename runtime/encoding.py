@@ -89,25 +89,27 @@ class Reading:
     @property
     def notes(self) -> tuple[str, ...]:
         """One sentence for each text that is cut."""
-        encoder = self._encoders[0]
-        long = [text for text, ids in self._chunks[0].items() if len(ids) > self._length]
+        long = {
+            text: encoder
+            for encoder, chunks in zip(self._encoders, self._chunks, strict=True)
+            for text, ids in chunks.items()
+            if len(ids) > self._length
+        }
         return tuple(
             f"of the {encoder.count(text)} tokens of {_start(text)!r} only the first {READ} count; "
             'long_prompt="chunks" reads them all'
-            for text in long
+            for text, encoder in long.items()
         )
 
     def encode(self) -> Encoded:
         """Run the encoders, each over each text once.  As in Diffusers, the negative texts know no clip_skip."""
         positive, negative = [], []
-        for i, encoder in enumerate(self._encoders):
-            skip = self._texts.clip_skip
-            prompts = {text: encoder.encode(self._padded(i, text), skip) for text in self._texts.prompts[i]}
-            known = prompts if skip is None else {}
-            negatives = self._negatives(i)
-            empty = {text: encoder.encode(self._padded(i, text), None) for text in negatives if text not in known}
-            positive.append([prompts[text] for text in self._texts.prompts[i]])
-            negative.append([{**known, **empty}[text] for text in negatives])
+        for i in range(len(self._encoders)):
+            prompts, negatives, skip = self._texts.prompts[i], self._negatives(i), self._texts.clip_skip
+            wanted = dict.fromkeys([*((text, skip) for text in prompts), *((text, None) for text in negatives)])
+            found = {(text, layers): self._encode(i, text, layers) for text, layers in wanted}
+            positive.append([found[text, skip] for text in prompts])
+            negative.append([found[text, None] for text in negatives])
         return Encoded(positive, negative if self._guided else None)
 
     def _negatives(self, i: int) -> list[str]:
@@ -116,11 +118,11 @@ class Reading:
     def _all(self, i: int) -> dict[str, None]:
         return dict.fromkeys([*self._texts.prompts[i], *self._negatives(i)])
 
-    def _padded(self, i: int, text: str) -> np.ndarray:
-        """The text's chunks, filled up with chunks of the empty text."""
-        ids = self._chunks[i][text][: self._length]
+    def _encode(self, i: int, text: str, clip_skip: int | None) -> Outputs:
+        """The text's outputs, its chunks filled up with those of the empty text."""
+        encoder, ids = self._encoders[i], self._chunks[i][text][: self._length]
         missing = self._length - len(ids)
-        return np.concatenate([ids, self._encoders[i].chunks("").repeat(missing, axis=0)]) if missing else ids
+        return encoder.encode(np.concatenate([ids, encoder.chunks("").repeat(missing, axis=0)]), clip_skip)
 
 
 def _start(text: str) -> str:

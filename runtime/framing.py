@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import checks
 from .request import Request
@@ -34,7 +34,7 @@ def framings(request: Request, mode: Mode, height: int, width: int, scored: bool
     negative_target = pair_of(request, "negative_target_size", target)
     if mode == "text":
         if request.negative_original_size is None or request.negative_target_size is None:
-            return framing, replace(framing, score=negative_score)
+            return framing, framing
     elif not scored:
         negative_crop = crop  # the image pipelines' own, where no score is told
     return framing, Framing(

@@ -39,6 +39,7 @@ class Component:
     """One network of the pipeline as an artifact, by its Diffusers folder name.
 
     precision: of its weights and arithmetic, as runtime.precision reads it.  rows: the batch sizes it is called with.
+    scheme: how its layers are quantized, by its name in quantize/schemes, "mixed", or "none".
     quality: measured against the checkpoint: relative_error (root mean square, of the reference's) and the like.
     """
 
@@ -49,6 +50,7 @@ class Component:
     outputs: tuple[TensorSpec, ...]
     rows: tuple[int, ...] = (1,)
     quality: dict[str, float] = field(default_factory=dict)
+    scheme: str = "none"
 
     def input_sizes(self, words: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """The shape of each input where the dimension words have these values."""

@@ -139,12 +139,14 @@ def _check_bounds(config: Any, name: str) -> None:
 
 
 def _given(module: ModuleType, **schedule: Any) -> dict[str, Any]:
-    """Those of timesteps, sigmas and mu that the user gives; all of them must be what the scheduler takes."""
+    """Those of a schedule's settings that are given; all of them must be what the scheduler takes."""
     given = {key: value for key, value in schedule.items() if value is not None}
     for key in given.keys() & {"timesteps", "sigmas"}:
         given[key] = descending(given[key], key)
     taken = inspect.signature(module.Scheduler).parameters
     for key in given:
+        if key == "strength" and key not in taken:
+            raise BadRequest(f"{module.CLASS_NAME} can't go on from a picture with a distilled model; lcm and tcd can")
         if key not in taken:
             raise BadRequest(f"{module.CLASS_NAME} takes no {key} of one's own")
     if "timesteps" in given and "sigmas" in given:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Settings:
-    """Latents as the VAE has them = latents / scaling_factor + shift_factor.
+    """Latents as the VAE has them = latents / scaling_factor.
 
     vae_factor: pixels per latent.  tile_size: pixels that the VAE sees at once where it works in tiles.
     multiple: what height and width divide by.  guidance_embedding: width of the UNet's input for the guidance scale
@@ -20,7 +20,6 @@ class Settings:
 
     latent_channels: int
     scaling_factor: float
-    shift_factor: float = 0.0
     vae_factor: int = 8
     tile_size: int = 512
     multiple: int = 8

@@ -81,7 +81,7 @@ def _first_noise(call: Call, noise: NoiseSource) -> np.ndarray:
 
 
 def _encoded(call: Call, vae: Encoder, noise: NoiseSource, rows: int) -> np.ndarray:
-    """The pictures' latents, in at least as many rows as there are pictures."""
+    """The pictures' latents, in so many rows; given latents in their own."""
     if call.source.latents is not None:
         return call.source.latents
     return vae.encode(_tiled(_samples(call, call.source), rows), noise.draw((rows, *call.latent_shape[1:])))

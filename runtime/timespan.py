@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -17,11 +18,11 @@ LARGEST = 1e12  # of latents in a rehearsal; with those of a real model, larger 
 TRAINED = 1000  # training steps where a configuration does not say, in every scheduler of Diffusers
 
 
-def schedule_call(call: Call, config: Mapping[str, Any], distilled: bool) -> tuple[Scheduler, range]:
+def schedule_call(call: Call, config: Mapping[str, Any], chosen_anew: bool) -> tuple[Scheduler, range]:
     """The scheduler, and the indices of its timesteps that the call runs.
 
-    config: of the bundle's own scheduler.  distilled: the model is an LCM with its guidance inside, whose timesteps
-    for a picture are chosen anew instead of being cut.
+    config: of the bundle's own scheduler.  chosen_anew: for a picture, the model's timesteps are chosen from those of
+    the strength, as in LCM's own pipeline, instead of being cut.
     Raises BadRequest where no step is left, and where the steps make no finite numbers.
     """
     schedule, name = call.schedule, None
@@ -29,7 +30,7 @@ def schedule_call(call: Call, config: Mapping[str, Any], distilled: bool) -> tup
         name = schedule.scheduler
     elif schedule.scheduler is not None:
         config = schedule.scheduler
-    chosen_anew = distilled and call.source.mode == "image"
+    chosen_anew = chosen_anew and call.source.mode == "image"
     scheduler = make_scheduler(
         config,
         schedule.steps,
@@ -80,11 +81,13 @@ def span_of_strength(scheduler: Scheduler, steps: int, strength: float) -> range
     Source: Diffusers' get_timesteps, which cuts steps * strength down.
     """
     left = min(int(steps * strength), steps)
-    if left < 1:
+    span = range((steps - left) * scheduler.calls_per_step, len(scheduler.timesteps))
+    if not span:
+        least = math.ceil(1e4 / steps) / 1e4
         raise BadRequest(
-            f"strength {strength:g} of {steps} steps leaves none; it must be at least {1 / steps:g}, or take more steps"
+            f"strength {strength:g} of {steps} steps leaves none; it must be at least {least:g}, or take more steps"
         )
-    return range((steps - left) * scheduler.calls_per_step, len(scheduler.timesteps))
+    return span
 
 
 def span_between(scheduler: Scheduler, trained: int, start: float | None, end: float | None, span: range) -> range:
@@ -106,6 +109,7 @@ def span_between(scheduler: Scheduler, trained: int, start: float | None, end: f
         cutoff = round(trained - end * trained)
         last = first + int((scheduler.timesteps[first:last] >= cutoff).sum())
     if first >= last or first < 0:
-        limits = f"denoising_start {start}" if end is None else f"denoising_start {start} and denoising_end {end}"
-        raise BadRequest(f"no step lies between {limits}; take more steps, or move them")
+        limits = (("denoising_start", start), ("denoising_end", end))
+        given = " and ".join(f"{name} {value:g}" for name, value in limits if value is not None)
+        raise BadRequest(f"no step is left by {given}; take more steps, or move them")
     return range(first, last)

@@ -17,6 +17,7 @@ CLASSES = (
     "LatentConsistencyModelImg2ImgPipeline",
 )
 CLIP_SKIP = "clip_skip"
+OTHER_SCALINGS = ("latents_mean", "latents_std", "shift_factor")
 
 
 def anatomy(configs: Configs) -> Anatomy:
@@ -96,8 +97,11 @@ def autoencoder(configs: Configs) -> tuple[Network, Network]:
 
 
 def latent_settings(configs: Configs) -> dict[str, Any]:
-    """What runtime.pipelines.sd.Settings wants to know."""
+    """What runtime.settings.Settings wants to know.  Raises ValueError for latents that are scaled in another way."""
     vae, factor = configs["vae"], vae_factor(configs)
+    unknown = [name for name in OTHER_SCALINGS if vae.get(name)]
+    if unknown:
+        raise ValueError(f"its vae has {unknown[0]}, which this version does not apply to latents")
     channels = configs["unet"]["in_channels"]
     halvings = len(configs["unet"]["block_out_channels"]) - 1
     side = vae.get("sample_size", 32)  # Diffusers' default
@@ -105,7 +109,6 @@ def latent_settings(configs: Configs) -> dict[str, Any]:
         "latent_channels": vae["latent_channels"],
         "inpainting": channels == 2 * vae["latent_channels"] + 1,
         "scaling_factor": vae.get("scaling_factor", 0.18215),  # Diffusers' default: SD 1.5's file lacks it
-        "shift_factor": vae.get("shift_factor") or 0.0,
         "vae_factor": factor,
         "tile_size": int(side[0] if isinstance(side, list | tuple) else side),
         "multiple": factor * 2**halvings,

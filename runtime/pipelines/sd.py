@@ -37,7 +37,7 @@ def create(bundle: Bundle) -> StableDiffusion:
 class StableDiffusion:
     """Prompts to pictures, with one text encoder."""
 
-    rules = Rules(xl=False, strength={"text": 1.0, "image": 0.8, "inpaint": 1.0})
+    rules = Rules(xl=False, chosen_anew=True, strength={"text": 1.0, "image": 0.8, "inpaint": 1.0})
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -77,8 +77,8 @@ class StableDiffusion:
         """
         call = complete(Request(prompt, **arguments), self.manifest, self.settings, self.rules)
         reading = Reading(self.encoders, call.texts, self._guided(call.guidance_scale), self._most_chunks())
-        distilled = self.settings.guidance_embedding is not None
-        scheduler, span = schedule_call(call, self.manifest.scheduler, distilled)
+        chosen_anew = self.rules.chosen_anew and self.settings.guidance_embedding is not None
+        scheduler, span = schedule_call(call, self.manifest.scheduler, chosen_anew)
         return self._print(call, reading, scheduler, span)
 
     def condition(self, call: Call, encoded: Encoded) -> Conditioning:

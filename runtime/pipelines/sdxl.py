@@ -20,10 +20,12 @@ def create(bundle: Bundle) -> StableDiffusionXL:
 class StableDiffusionXL(StableDiffusion):
     """Prompts to pictures; the UNet is also told a pooled embedding and how the picture is framed."""
 
-    rules = Rules(xl=True, strength={"text": 1.0, "image": 0.3, "inpaint": 0.9999})
+    rules = Rules(xl=True, chosen_anew=False, strength={"text": 1.0, "image": 0.3, "inpaint": 0.9999})
 
     def condition(self, call: Call, encoded: Encoded) -> Conditioning:
-        """encoder_hidden_states (images, 77 * chunks, widths), text_embeds (images, width), time_ids (images, 6)."""
+        """encoder_hidden_states (images, 77 * chunks, widths), text_embeds (images, width), time_ids (images, 6); a
+        refiner's time_ids are 5.
+        """
         positive = {
             **self._told(call, encoded.positive),
             **self._time_ids(call, call.framing),

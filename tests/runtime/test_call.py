@@ -17,7 +17,7 @@ from aquatint.runtime.source import Mode
 
 SETTINGS = Settings(latent_channels=4, scaling_factor=0.5, largest_clip_skip=3)
 STRENGTH: dict[Mode, float] = {"text": 1.0, "image": 0.8, "inpaint": 1.0}
-SD, XL = Rules(False, STRENGTH), Rules(True, STRENGTH)
+SD, XL = Rules(False, True, STRENGTH), Rules(True, False, STRENGTH)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_size_that_is_not_in_the_bundles_list_is_refused(manifest):
 def test_sdxl_is_told_the_size_where_the_caller_says_nothing(call):
     made = call(rules=XL)
     assert made.framing == Framing((128, 192), (0, 0), (128, 192), 6.0)
-    assert made.negative_framing == Framing((128, 192), (0, 0), (128, 192), 2.5)
+    assert made.negative_framing == made.framing
 
 
 @pytest.mark.parametrize("arguments", [{"original_size": (1, 2)}, {"denoising_end": 0.5}, {"aesthetic_score": 3}])

@@ -72,7 +72,7 @@ def test_painting_under_a_mask_can_stop_early_and_go_on(sides, picture, mask):
     ("arguments", "words"),
     [
         ({"denoising_end": 1.5}, "denoising_end is 1.5; it must be between 0 and 1"),
-        ({"denoising_end": 0.001, "num_inference_steps": 3}, "no step lies between"),
+        ({"denoising_end": 0.001, "num_inference_steps": 3}, "no step is left by denoising_end 0.001"),
         ({"denoising_start": 0.5}, "denoising_start is given without an image"),
         ({"original_size": 64}, "original_size is 64; it must be two whole numbers"),
         ({"aesthetic_score": float("nan")}, "aesthetic_score"),

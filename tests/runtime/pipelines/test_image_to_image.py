@@ -12,6 +12,8 @@ CLASSES = {
     "tiny-sd": "StableDiffusionImg2ImgPipeline",
     "tiny-sdxl": "StableDiffusionXLImg2ImgPipeline",
     "tiny-lcm": "LatentConsistencyModelImg2ImgPipeline",
+    # With LCM's scheduler and guidance embedding, but SDXL's own way with strength.
+    "tiny-sdxl-lcm": "StableDiffusionXLImg2ImgPipeline",
 }
 # Flow matching is for models that predict a flow; DPM++ SDE's noise is a tree of its own.
 OF_THIS_MODEL = [name for name in available() if not name.startswith("flow_match") and name != "dpm_sde"]
@@ -96,13 +98,14 @@ def test_latents_are_taken_without_the_encoder(sides):
     ("arguments", "words"),
     [
         ({"strength": 0}, "strength is 0, which leaves nothing"),
+        ({"strength": 0.3, "num_inference_steps": 3}, "at least 0.3334,"),
         ({"strength": 2}, "strength is 2; it must be from 0 to 1"),
         ({"strength": 0.1, "num_inference_steps": 4}, "strength 0.1 of 4 steps leaves none; it must be at least 0.25"),
         ({"latents": np.zeros((1, 4, 8, 8), np.float32)}, "give them as image"),
         ({"padding_mask_crop": 8}, "without a mask_image"),
         ({"image": []}, "image"),
         ({"image": "boat.png"}, "image"),
-        ({"image": np.full((1, 4, 8, 8), np.nan, np.float32)}, "NaN"),
+        ({"image": np.full((1, 4, 8, 8), np.nan, np.float32)}, "must be finite"),
     ],
 )
 def test_what_cant_be_done_is_refused(sides, picture, arguments, words):

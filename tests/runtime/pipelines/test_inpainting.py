@@ -107,6 +107,10 @@ def test_without_a_picture_a_model_for_masks_paints_all_of_it(sides):
         ({"padding_mask_crop": 4, "mask_image": Image.new("L", (30, 64), 255)}, "must agree"),
         ({"image": np.zeros((1, 4, 8, 8), np.float32)}, "latents"),
         ({"mask_image": [Image.new("L", (64, 64), 255)] * 3}, "3 masks for 1 images"),
+        (
+            {"prompt": ["a"] * 4, "image": [Image.new("RGB", (64, 64))] * 4, "mask_image": np.ones((2, 64, 64))},
+            "4 images and 2 masks; give as many of each",
+        ),
     ],
 )
 def test_what_cant_be_done_is_refused(sides, told, arguments, words):

@@ -39,6 +39,8 @@ def test_more_layers_than_there_are_cant_be_skipped(sides, clip_skip):
         {"negative_prompt": "ugly", "negative_prompt_2": "blurred"},
         {"negative_prompt_2": "blurred"},
         {"prompt_2": "", "negative_prompt": ""},
+        {"prompt": ["a boat", "a cat"], "prompt_2": ["", "x"], "negative_prompt": ["y", ""]},
+        {"prompt": ["a boat", "a boat"], "negative_prompt": ["y", "z"], "negative_prompt_2": ["", "x"]},
     ],
     ids=str,
 )
