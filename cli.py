@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,19 @@ def cli() -> None:
     "the word, such as cat.safetensors:<cat-toy> (the one in the file, or the file's name, where it is left out).  "
     "Repeat the option for several.",
 )  # fmt: skip
+@click.option(
+    "--quantize",
+    metavar="SCHEME",
+    help="Store weights in fewer bits: int8-weights or int4 for every component, or COMPONENT=SCHEME,... for some.  "
+    "[default: the profile's]",
+)
+@click.option(
+    "--budget",
+    type=float,
+    metavar="DB",
+    help="How close golden images must come to the checkpoint's own, in place of the profile's quality budget: their "
+    "PSNR, such as 30.  Components may then differ more.",
+)
 @click.option("--require-device", is_flag=True, help="Refuse where the target's device is not here to verify on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("-q", "--quiet", is_flag=True, help="No plan and no log lines.")
@@ -81,6 +95,8 @@ def compile_command(
     config: str | None,
     loras: tuple[str, ...],
     embeddings: tuple[str, ...],
+    quantize: str | None,
+    budget: float | None,
     require_device: bool,
     dry_run: bool,
     quiet: bool,
@@ -92,15 +108,20 @@ def compile_command(
     MODEL is `demo`, a Diffusers folder, a hub id, a .safetensors file, or a folder that Optimum exported to ONNX.
     A result under the profile's quality budget fails and leaves no bundle.
     """
-    from .profiles.profile import read_profile
+    from .profiles.profile import LARGEST_ERROR, Budget, read_profile
 
     profile = read_profile(profile_name)
+    if budget is not None:
+        profile = replace(profile, budget=Budget(LARGEST_ERROR, budget))
     _require_compiler()
     from .compile.cache import Cache
     from .compile.checkpoint import find_checkpoint
     from .compile.driver import compile_bundle
     from .compile.plan import make_plan
+    from .compile.quantized import read_schemes
 
+    if quantize is not None:
+        profile = replace(profile, quantize=read_schemes(quantize), rules=())
     work = cache or default_cache()
     checkpoint = find_checkpoint(
         model, revision=revision, variant=variant, config=config, work=work, loras=loras, embeddings=embeddings

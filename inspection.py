@@ -31,8 +31,8 @@ def plan_text(plan: Plan) -> str:
          f"{len(plan.goldens)} golden image(s) of {plan.profile.verify.steps} steps at {budget.psnr_db:g} dB or more"),
         ("output", plan.output),
     ]  # fmt: skip
-    parts = [(c.name, c.precision, f"about {size_text(plan.size_bytes(c))}") for c in plan.components]
-    return f"{table(head)}\n\n{table(parts, ('component', 'precision', 'weights'))}"
+    parts = [(c.name, c.precision, c.scheme, f"about {size_text(plan.size_bytes(c))}") for c in plan.components]
+    return f"{table(head)}\n\n{table(parts, ('component', 'precision', 'quantized', 'weights'))}"
 
 
 def manifest_text(manifest: Manifest) -> str:
@@ -56,6 +56,7 @@ def manifest_text(manifest: Manifest) -> str:
         (
             c.name,
             c.precision,
+            c.scheme,
             size_text(_component_bytes(manifest, c.name)),
             f"{c.quality.get('relative_error', float('nan')):.2g}",
         )
@@ -65,7 +66,7 @@ def manifest_text(manifest: Manifest) -> str:
     return "\n\n".join(
         (
             table(head),
-            table(parts, ("component", "precision", "size", "relative error")),
+            table(parts, ("component", "precision", "quantized", "size", "relative error")),
             "golden images\n" + table(goldens),
         )
     )

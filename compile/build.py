@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..quantize.scheme import NONE
 from ..runtime import session
 from ..runtime.manifest import Component
 from ..runtime.precision import Precision
@@ -19,6 +20,7 @@ from ..targets import backend
 from .cache import Cache
 from .export import GRAPH
 from .memory import release_memory
+from .quantized import Recipe, quantized_graph, quantized_key
 from .source import Source
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,8 @@ BUILD_FORMAT = 1  # raise it when a pass or a backend changes what it writes
 def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Target, folder: Path) -> Path:
     """Write the component's artifact for `target` into `folder`; returns its path.
 
-    graph: float32 ONNX with named dimensions.  component: says the precision and the rows.
+    graph: float32 ONNX with named dimensions, its layers quantized or not.  component: says the precision of what is
+    left in floats, and the rows.
     """
     import onnx_ir as ir
 
@@ -45,11 +48,13 @@ def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Ta
         return backend(target).build(typed, component, folder)
 
 
-def cached_artifact(source: Source, component: Component, shapes: Shapes, target: Target, cache: Cache) -> Path:
+def cached_artifact(
+    source: Source, component: Component, recipe: Recipe, shapes: Shapes, target: Target, cache: Cache
+) -> Path:
     """The folder with the component's artifact for `target`, from the cache where it was built before."""
     words = {word: dataclasses.astuple(extent) for word, extent in component.extents(shapes).items()}
     key: dict[str, Any] = {
-        "graph": source.graph_key(component.name),
+        **quantized_key(source, component, recipe),
         "build": BUILD_FORMAT,
         "precision": component.precision,
         "shapes": words,
@@ -58,10 +63,12 @@ def cached_artifact(source: Source, component: Component, shapes: Shapes, target
     }
 
     def make(folder: Path) -> None:
+        graph = quantized_graph(source, component, recipe, cache)
         start = time.perf_counter()
-        build_artifact(source.graph(component.name), component, shapes, target, folder)
+        build_artifact(graph, component, shapes, target, folder)
         release_memory()
         size_mb = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
         log.info("%s: built for %s, %.1f MB, %.1f s", component.name, target, size_mb, time.perf_counter() - start)
 
-    return cache.entry("artifact", f"{component.name} {component.precision} {target}", key, make)
+    scheme = "" if component.scheme == NONE else f" {component.scheme}"
+    return cache.entry("artifact", f"{component.name} {component.precision}{scheme} {target}", key, make)

@@ -50,7 +50,8 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
     with Staging(plan) as staging:
         for component in plan.components:
             yield next(progress)
-            place = cached_artifact(source, component, plan.shapes, plan.target, cache)
+            recipe = plan.recipes[component.name]
+            place = cached_artifact(source, component, recipe, plan.shapes, plan.target, cache)
             staging.add_artifact(component, place)
         manifest = staging.finish(source)
         bundle = Bundle(staging.folder, manifest, plan.verify_on, EngineOptions(residency="one"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..profiles.profile import Profile
-from ..runtime.errors import BadModel, OutputFailed, TargetMismatch
+from ..quantize.scheme import NONE, find_scheme
+from ..runtime.errors import BadModel, BadProfile, OutputFailed, TargetMismatch
 from ..runtime.manifest import NAME, Component, Defaults
 from ..runtime.precision import BITS, Precision
 from ..runtime.scheduler import make_scheduler
@@ -17,6 +19,7 @@ from .adapters import check_adapters
 from .checkpoint import Checkpoint
 from .family import Anatomy, find_family
 from .onnx_folder import pipeline_class, without_clip_skip
+from .quantized import Recipe, recipe_of
 from .reference import GoldenPlan
 from .tokenizers import check_tokenizer
 from .weight_file import count_parameters
@@ -26,7 +29,7 @@ from .weight_file import count_parameters
 class Plan:
     """What a compile will do.  reason: why this target.  verify_on: the target that the bundle is verified on.
 
-    parameters: how many numbers each component's folder holds.
+    parameters: how many numbers each component's folder holds.  recipes: what each component's layers get.
     """
 
     checkpoint: Checkpoint
@@ -37,6 +40,7 @@ class Plan:
     verify_on: Target
     shapes: Shapes
     components: tuple[Component, ...]
+    recipes: dict[str, Recipe]
     parameters: dict[str, int]
     goldens: tuple[GoldenPlan, ...]
     defaults: Defaults
@@ -44,7 +48,9 @@ class Plan:
 
     def size_bytes(self, component: Component) -> int:
         """About what the component's weights will take."""
-        return self.parameters[component.name] * BITS[Precision.parse(component.precision).weights] // 8
+        scheme = self.recipes[component.name].default.scheme
+        bits = BITS[Precision.parse(component.precision).weights] if scheme == NONE else find_scheme(scheme).BITS
+        return int(self.parameters[component.name] * bits / 8)
 
 
 def make_plan(
@@ -72,9 +78,11 @@ def make_plan(
     shapes = profile.shapes.resolve(anatomy.native)
     for height, width in shapes.corners:
         shapes.check_size(height, width, int(anatomy.settings["multiple"]))
-    components = tuple(_component(part.name, anatomy, profile, shapes) for part in anatomy.networks)
+    recipes = {part.name: recipe_of(profile, part.name) for part in anatomy.networks}
+    components = tuple(_component(part.name, anatomy, profile, recipes, shapes) for part in anatomy.networks)
     for component in components:
         builder.check(chosen.device, component.name, component.precision, bool(shapes.sizes))
+        _check_schemes(component.name, recipes[component.name], chosen, builder.SCHEMES)
 
     wished = profile.defaults
     steps = anatomy.steps if wished.num_inference_steps is None else wished.num_inference_steps
@@ -107,6 +115,7 @@ def make_plan(
         verify_on=verify_on,
         shapes=shapes,
         components=components,
+        recipes=recipes,
         parameters=parameters,
         goldens=goldens,
         defaults=Defaults(steps, scale, wished.scheduler),
@@ -133,13 +142,24 @@ def _anatomy(checkpoint: Checkpoint) -> Anatomy:
     return anatomy
 
 
-def _component(name: str, anatomy: Anatomy, profile: Profile, shapes: Shapes) -> Component:
+def _component(
+    name: str, anatomy: Anatomy, profile: Profile, recipes: Mapping[str, Recipe], shapes: Shapes
+) -> Component:
     network = next(network for network in anatomy.networks if network.name == name)
     rows: tuple[int, ...] = (1,)
     if network.stage == "denoise":
         double = anatomy.guided and shapes.guidance == "batch"
         rows = (2 * shapes.batch, shapes.batch) if double else (shapes.batch,)
-    return Component(name, "", profile.precision_of(name), network.inputs, network.outputs, rows)
+    return Component(
+        name, "", profile.precision_of(name), network.inputs, network.outputs, rows, scheme=recipes[name].word
+    )
+
+
+def _check_schemes(component: str, recipe: Recipe, target: Target, lowered: tuple[str, ...]) -> None:
+    """Raises BadProfile for a scheme that the target does not run.  lowered: those that it does."""
+    wrong = [scheme for scheme in recipe.schemes if scheme not in lowered]
+    if wrong:
+        raise BadProfile(f"{target} does not run {wrong[0]}, which {component} asks for; it runs {', '.join(lowered)}")
 
 
 def _check_output(folder: Path) -> None:

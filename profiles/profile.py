@@ -6,7 +6,7 @@ import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..runtime.errors import BadProfile, UnknownName
 from ..runtime.precision import Precision
@@ -14,6 +14,7 @@ from ..runtime.shapes import ShapeRange, Shapes
 
 FOLDER = Path(__file__).parent
 NATIVE = "native"
+LARGEST_ERROR = 0.5  # of a component, where only the golden images are judged: beyond it, something is broken
 COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder")  # of all families
 
 
@@ -89,13 +90,33 @@ class CallDefaults:
 
 
 @dataclass(frozen=True)
+class QuantizeRule:
+    """A scheme for some layers; the first rule that matches a layer goes before `quantize`.
+
+    scheme: a name in quantize/schemes, or "none".  layers, component: patterns as of file names.
+    kind: "linear", "conv", or None for both.  settings: of the scheme, such as {group_size = 32}.
+    """
+
+    scheme: str
+    layers: str = "*"
+    kind: str | None = None
+    component: str = "*"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Profile:
-    """precision: component name, or "default", to a word of runtime.precision.PRECISIONS."""
+    """precision: component name, or "default", to a word of runtime.precision.PRECISIONS.
+
+    quantize: component name, or "default", to a scheme of quantize/schemes, or "none", which the rest has.
+    """
 
     name: str
     description: str
     budget: Budget
     precision: dict[str, str]
+    quantize: dict[str, str] = field(default_factory=dict)
+    rules: tuple[QuantizeRule, ...] = ()
     shapes: ShapePlan = ShapePlan()
     verify: Goldens = Goldens()
     defaults: CallDefaults = field(default_factory=CallDefaults)
@@ -105,13 +126,18 @@ class Profile:
             Precision.parse(word)
         if "default" not in self.precision:
             raise ValueError('precision needs the key "default"')
-        unknown = sorted(set(self.precision) - {"default", *COMPONENTS})
-        if unknown:
-            raise ValueError(f"precision has no component {', '.join(unknown)}; known: {', '.join(COMPONENTS)}")
+        for name, table in (("precision", self.precision), ("quantize", self.quantize)):
+            unknown = sorted(set(table) - {"default", *COMPONENTS})
+            if unknown:
+                raise ValueError(f"{name} has no component {', '.join(unknown)}; known: {', '.join(COMPONENTS)}")
 
     def precision_of(self, component: str) -> str:
         """The precision word for a component."""
         return self.precision.get(component, self.precision["default"])
+
+    def scheme_of(self, component: str) -> str:
+        """The scheme of a component's layers, where no rule says another."""
+        return self.quantize.get(component, self.quantize.get("default", "none"))
 
 
 def names() -> list[str]:

@@ -9,6 +9,7 @@ from ..runtime.manifest import Component
 from ..runtime.precision import Precision
 
 DEVICES = ("cpu", "gpu", "npu")
+SCHEMES = ("int8-weights", "int4")
 WHY = {
     "gpu": "an Intel GPU, the fastest device for these models that OpenVINO has here",
     "cpu": "OpenVINO runs on this processor, and is faster than ONNX Runtime on it",

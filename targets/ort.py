@@ -8,6 +8,7 @@ from pathlib import Path
 from ..runtime.manifest import Component
 
 DEVICES = ("cpu",)
+SCHEMES = ("int8-weights", "int4")
 WHY = {"cpu": "OpenVINO is not installed, and ONNX Runtime runs on any processor"}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from ...quantize.weights import SCHEME
+
 SMALLEST = 256  # elements; below it biases and scales stay as they are: nothing to gain, and constants to lose
 LARGEST = {"fp16": 65504.0, "bf16": 3.38e38}
 _TYPES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
@@ -24,6 +26,8 @@ def store_weights(model: ir.Model, weights: str, lossless: bool = False) -> int:
     for value in list(model.graph.initializers.values()):
         if value.dtype != ir.DataType.FLOAT or value.const_value is None or value.const_value.size < SMALLEST:
             continue
+        if any(SCHEME in use.node.metadata_props for use in value.uses()):
+            continue  # scales of quantized weights
         wide = value.const_value.numpy()
         if _survives(wide, kind) if lossless else np.abs(wide).max() <= LARGEST[weights]:
             _narrow(model, value, value.const_value, weights)
