@@ -17,9 +17,6 @@ from .runtime.request import ARRAYS, Request
 FORMAT = 1
 SHOWN = 240  # of a message that quotes a stranger's file
 
-Texts = str | tuple[str, ...]
-Size = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Input:
@@ -30,14 +27,13 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a PNG may say, and of which type; the values are checked where they are used.
+class Origin:
+    """What else a PNG may say: where the picture came from.
 
-    The fields of Request, with files in place of arrays, and: bundle, the folder as it was given; manifest_sha256, of
-    its manifest; index, which of its batch the picture was; stopped_after, how many steps were done.
+    bundle: the folder as it was given.  manifest_sha256: of its manifest.  index: which of its batch the picture was.
+    stopped_after: how many steps were done.
     """
 
-    prompt: Texts
     format: int = FORMAT
     bundle: str | None = None
     manifest_sha256: str | None = None
@@ -48,51 +44,17 @@ class Record:
     index: int | None = None
     stopped_after: int | None = None
 
-    image: Input | None = None
-    mask_image: Input | None = None
-    latents: Input | None = None
 
-    negative_prompt: Texts | None = None
-    prompt_2: Texts | None = None
-    negative_prompt_2: Texts | None = None
-    clip_skip: int | None = None
-    long_prompt: str | None = None
-    strength: float | None = None
-    padding_mask_crop: int | None = None
-    height: int | None = None
-    width: int | None = None
-    num_images_per_prompt: int | None = None
-    seed: int | tuple[int, ...] | None = None
-    generator: str | None = None
-    noise_dtype: str | None = None
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    guidance_rescale: float | None = None
-    scheduler: str | dict[str, Any] | None = None
-    timesteps: tuple[float, ...] | None = None
-    sigmas: tuple[float, ...] | None = None
-    eta: float | None = None
-    denoising_start: float | None = None
-    denoising_end: float | None = None
-    original_size: Size | None = None
-    crops_coords_top_left: Size | None = None
-    target_size: Size | None = None
-    negative_original_size: Size | None = None
-    negative_crops_coords_top_left: Size | None = None
-    negative_target_size: Size | None = None
-    aesthetic_score: float | None = None
-    negative_aesthetic_score: float | None = None
-    output_type: str | None = None
-    vae_tiling: bool | None = None
+@dataclass(frozen=True)
+class Record:
+    """What a PNG says; values are checked where they are used.
 
-    def request(self) -> dict[str, Any]:
-        """The arguments of the call that it has, but for arrays."""
-        names = [field.name for field in fields(Request) if field.name not in ARRAYS]
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+    request: the arguments of the call, but for arrays.  inputs: the files that stand for these, by argument.
+    """
 
-    def inputs(self) -> dict[str, Input]:
-        """The files that stand for arrays, by the name of the argument."""
-        return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+    request: dict[str, Any]
+    inputs: dict[str, Input]
+    origin: Origin
 
 
 def read_record(path: Path) -> Record:
@@ -105,9 +67,27 @@ def read_record(path: Path) -> Record:
     if isinstance(version, int) and version > FORMAT:
         raise BadRequest(f"{path} was made by a later aquatint (format {version}, this one reads {FORMAT}); install it")
     try:
-        return from_table(Record, table, f"the record in {path}", BadRequest)
+        return _record(table, f"the record in {path}")
     except BadRequest as reason:
         raise BadRequest(printable(str(reason))) from reason
+
+
+def _record(table: Any, where: str) -> Record:
+    """One table holds the fields of Request, with files in place of arrays, and those of Origin."""
+    if not isinstance(table, Mapping):
+        raise BadRequest(f"{where} is no table of keys")
+    asked, came = ({field.name for field in fields(kind)} for kind in (Request, Origin))
+    unknown = [str(key) for key in table if key not in asked | came]
+    if unknown:
+        raise BadRequest(f"{where} has no key {', '.join(unknown)}; known keys: {', '.join(sorted(asked | came))}")
+    words = {key: value for key, value in table.items() if key in asked and key not in ARRAYS}
+    return Record(
+        request=from_table(Request, words, where, BadRequest).said(),
+        inputs={
+            name: from_table(Input, table[name], f"{where}: {name}", BadRequest) for name in ARRAYS if name in table
+        },
+        origin=from_table(Origin, {key: value for key, value in table.items() if key in came}, where, BadRequest),
+    )
 
 
 def check_input(kept: Input, name: str) -> Input:

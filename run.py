@@ -93,14 +93,14 @@ def plan_like(
     if prompt is not None:
         request["prompt"] = prompt
     gone = {name for said in request for name in REPLACES.get(said, ())}
-    old = {name: value for name, value in record.request().items() if name not in gone}
-    if isinstance(record.scheduler, dict):
-        old["scheduler"] = _plain(record.scheduler)
+    old = {name: value for name, value in record.request.items() if name not in gone}
+    if "scheduler" in old:
+        old["scheduler"] = _plain(old["scheduler"])
     request = {**old, **request}
-    index = None if "index" in gone else record.index
+    index = None if "index" in gone else record.origin.index
     if index is not None:
         _check_index(index, request)
-    kept = {name: check_input(file, name) for name, file in record.inputs().items() if name not in inputs}
+    kept = {name: check_input(file, name) for name, file in record.inputs.items() if name not in inputs}
     inputs = {**kept, **inputs}
     folder = _bundle_of(record, like) if bundle is None else bundle
     opened = {"bundle": folder} if bundle is None else {}
@@ -111,8 +111,8 @@ def plan_like(
         inputs=inputs,
         output=_output(output, f"{like.stem}-again", request, inputs, index),
         index=index,
-        stopped_after=None if "stopped_after" in gone else record.stopped_after,
-        target=record.target,
+        stopped_after=None if "stopped_after" in gone else record.origin.stopped_after,
+        target=record.origin.target,
         notes=_notes(record, like, folder, opened),
     )
 
@@ -126,12 +126,12 @@ def _said(asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Input]]:
 
 
 def _bundle_of(record: Record, like: Path) -> Path:
-    if record.bundle is None:
+    if record.origin.bundle is None:
         raise BadRequest(f"{like} does not say which bundle made it; name one")
-    if not os.path.isfile(os.path.join(record.bundle, NAME)):
-        shown = printable(record.bundle)
+    if not os.path.isfile(os.path.join(record.origin.bundle, NAME)):
+        shown = printable(record.origin.bundle)
         raise BadRequest(f"{like} was made by the bundle {shown}, which is not here; name one before --like")
-    return Path(record.bundle)
+    return Path(record.origin.bundle)
 
 
 def _notes(record: Record, like: Path, folder: Path, opened: Mapping[str, Path]) -> tuple[str, ...]:
@@ -141,7 +141,8 @@ def _notes(record: Record, like: Path, folder: Path, opened: Mapping[str, Path])
         listed = ", ".join(f"the {name} {printable(str(path))}" for name, path in opened.items())
         notes.append(f"as {like} says, this opens {listed}")
     manifest = folder / NAME
-    if record.manifest_sha256 is not None and manifest.is_file() and hash_input(manifest) != record.manifest_sha256:
+    known = record.origin.manifest_sha256
+    if known is not None and manifest.is_file() and hash_input(manifest) != known:
         notes.append(f"{like} was made by another bundle than {printable(str(folder))} is now; the picture may differ")
     return tuple(notes)
 

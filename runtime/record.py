@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -59,6 +59,8 @@ def _convert(hint: Any, value: Any, where: str, error: type[Exception]) -> Any:
         if value not in args:
             raise error(f"{where} is {value!r}, expected one of {', '.join(map(repr, args))}")
         return value
+    if origin is Sequence:
+        return _convert(tuple[args[0], ...], value, where, error)  # type: ignore[valid-type]
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise error(f"{where} is {_kind(value)}, expected a list")

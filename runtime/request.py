@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from PIL.Image import Image
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    Pictures = Image | np.ndarray | Sequence[Image] | Sequence[np.ndarray]
+Pictures = Image | np.ndarray | Sequence[Image] | Sequence[np.ndarray]
 
 # What only SDXL's pipelines take.
 XL_ONLY = (

@@ -11,8 +11,9 @@ from PIL import Image
 
 from . import checks
 from .errors import BadRequest
+from .image_processor import Crop, crop_region
 from .manifest import Manifest
-from .pictures import Crop, as_masks, as_pictures, crop_region, usual_size
+from .pictures import as_masks, as_pictures, usual_size
 from .request import Request
 from .settings import Settings
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from .call import Call
 from .denoise import Start
+from .image_processor import image_samples, mask_samples, shrink_mask
 from .inpainting import Kept
 from .noise import NoiseSource
-from .pictures import image_samples, mask_samples, shrink_mask
 from .scheduler import Scheduler
 from .source import Source
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from ..autoencoder import Autoencoder
 from ..bundle import Bundle
-from ..call import Call, Rules, complete
+from ..call import Call
+from ..complete import Rules, complete
 from ..denoise import Conditioning, Guidance, denoise
 from ..encoding import Encoded, Outputs, Reading, TextEncoder
 from ..errors import BundleCorrupt
+from ..image_processor import overlay
 from ..manifest import Manifest
 from ..noise import NoiseSource
-from ..pictures import overlay
 from ..pipeline import Callback, Images, Printing, finish
 from ..pixels import to_image, to_unit
 from ..record import from_table

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..bundle import Bundle
-from ..call import Call, Rules
+from ..call import Call
+from ..complete import Rules
 from ..denoise import Conditioning
 from ..encoding import Encoded, Outputs, TextEncoder
 from ..framing import Framing

@@ -14,18 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aquatint.runtime.errors import BadRequest
-from aquatint.runtime.pictures import (
-    LIMIT,
-    as_masks,
-    as_pictures,
-    crop_region,
-    image_samples,
-    mask_samples,
-    overlay,
-    read_picture,
-    shrink_mask,
-    usual_size,
-)
+from aquatint.runtime.image_processor import crop_region, image_samples, mask_samples, overlay, shrink_mask
+from aquatint.runtime.pictures import LIMIT, as_masks, as_pictures, read_picture, usual_size
 
 IMAGES = VaeImageProcessor(vae_scale_factor=8)
 MASKS = VaeImageProcessor(vae_scale_factor=8, do_normalize=False, do_binarize=True, do_convert_grayscale=True)

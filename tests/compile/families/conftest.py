@@ -66,7 +66,7 @@ def opened(workshop, checkpoint, tmp_path_factory):
         plan, made = source(name)
         run(name, next(network.stage for network in plan.anatomy.networks if network.name == component))
         part = next(part for part in plan.components if part.name == component)
-        place = cached_artifact(made, part, shapes, Target.parse(target), shelf)
+        place = cached_artifact(made, part, plan.recipes[component], shapes, Target.parse(target), shelf)
         artifact = next(file for file in sorted(place.iterdir()) if file.suffix in (".xml", ".onnx"))
         return open_session(artifact, part, Target.parse(target), shapes, EngineOptions())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aquatint.runtime.call import Rules, complete
+from aquatint.runtime.complete import Rules, complete
 from aquatint.runtime.errors import BadRequest
 from aquatint.runtime.framing import Framing
 from aquatint.runtime.request import Request
