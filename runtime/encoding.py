@@ -97,7 +97,7 @@ class Reading:
         }
         return tuple(
             f"of the {encoder.count(text)} tokens of {_start(text)!r} only the first {READ} count; "
-            'long_prompt="chunks" reads them all'
+            "with long_prompt chunks, all do"
             for text, encoder in long.items()
         )
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from .checks import LIMIT
 from .errors import BadRequest
 
 Pictures = list[Image.Image] | np.ndarray  # all of one size; as an array (n, height, width, channels) in [0, 1]
-
-LIMIT = 1 << 16  # of sides in pixels
 
 
 def read_picture(path: Path) -> Image.Image:

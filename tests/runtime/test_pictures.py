@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from aquatint.runtime.checks import LIMIT
 from aquatint.runtime.errors import BadRequest
 from aquatint.runtime.image_processor import crop_region, image_samples, mask_samples, overlay, shrink_mask
-from aquatint.runtime.pictures import LIMIT, as_masks, as_pictures, read_picture, usual_size
+from aquatint.runtime.pictures import as_masks, as_pictures, read_picture, usual_size
 
 IMAGES = VaeImageProcessor(vae_scale_factor=8)
 MASKS = VaeImageProcessor(vae_scale_factor=8, do_normalize=False, do_binarize=True, do_convert_grayscale=True)

@@ -89,7 +89,7 @@ def test_a_text_that_is_cut_is_said_to_be(sides):
     made = sides.pipe("tiny-sd")(LONG, num_inference_steps=1)
     count = len(sides.reference("tiny-sd").tokenizer(LONG, add_special_tokens=False).input_ids)
     assert made.notes == (
-        f'of the {count} tokens of {LONG[:37] + "..."!r} only the first 75 count; long_prompt="chunks" reads them all',
+        f"of the {count} tokens of {LONG[:37] + '...'!r} only the first 75 count; with long_prompt chunks, all do",
     )
     assert sides.pipe("tiny-sd")("a boat", num_inference_steps=1).notes == ()
 
