@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
+from .compile_options import CACHE, default_cache, model_options, read_model
+from .quantize_commands import quantize_group
 from .run_options import RunCommand, run_options
 from .runtime.errors import Error
 from .terminal import Progress, size_text, table
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from .compile.plan import Plan
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-CACHE = click.option(
-    "--cache", type=click.Path(path_type=Path), envvar="AQUATINT_CACHE", help="Folder for finished pieces of compiles."
-)
 DEVICE = click.option("--device", help="Another device of the bundle's engine than it was built for, such as cpu.")
 LOW_MEMORY = click.option(
     "--low-memory", is_flag=True, help="Keep one component in memory at a time; each is loaded again at every call."
@@ -43,96 +40,48 @@ def cli() -> None:
 
 
 @cli.command("compile")
-@click.argument("model")
-@click.option("-t", "--target", default="auto", show_default=True, help="As `aquatint targets` lists them.")
-@click.option("-p", "--profile", "profile_name", default="balanced", show_default=True, help="A name or a .toml file.")
+@model_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle's folder.  [default: MODEL-TARGET]")
 @click.option("--prompt", "prompts", multiple=True, help="What a golden image shows; may be repeated.")
-@click.option("--revision", help="Of a hub model: a branch, tag or commit.")
-@click.option("--variant", help="Of the weight files, such as fp16.  [default: the plain files, or the only variant]")
-@click.option("--config", help="For a single file: folder or hub id of a model of the same kind.")
-@click.option(
-    "--lora",
-    "loras",
-    metavar="FILE[:SCALE]",
-    multiple=True,
-    help="A LoRA, which changes what the model paints (a style, a person, fewer steps), merged into its weights for "
-    "good; a .safetensors file.  SCALE says how strongly, such as style.safetensors:0.8 (1 where it is left out).  "
-    "Repeat the option for several; a file with a tensor that fits nowhere is refused.",
-)
-@click.option(
-    "--embedding", "embeddings", metavar="FILE[:TOKEN]", multiple=True,
-    help="A textual inversion: a new word that prompts for this bundle may then use; a .safetensors file.  TOKEN is "
-    "the word, such as cat.safetensors:<cat-toy> (the one in the file, or the file's name, where it is left out).  "
-    "Repeat the option for several.",
-)  # fmt: skip
 @click.option(
     "--quantize",
     metavar="SCHEME",
-    help="Store weights in fewer bits: int8-weights or int4 for every component, or COMPONENT=SCHEME,... for some.  "
-    "[default: the profile's]",
-)
-@click.option(
-    "--budget",
-    type=float,
-    metavar="DB",
-    help="How close golden images must come to the checkpoint's own, in place of the profile's quality budget: their "
-    "PSNR, such as 30.  Components may then differ more.",
+    help="Compute or store in fewer bits: int8-weights, int8, int4 or nf4 for every component, or "
+    "COMPONENT=SCHEME,... for some.  [default: the profile's]",
 )
 @click.option("--require-device", is_flag=True, help="Refuse where the target's device is not here to verify on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("-q", "--quiet", is_flag=True, help="No plan and no log lines.")
-@CACHE
 @JSON
 def compile_command(
-    model: str,
-    target: str,
-    profile_name: str,
     output: Path | None,
     prompts: tuple[str, ...],
-    revision: str | None,
-    variant: str | None,
-    config: str | None,
-    loras: tuple[str, ...],
-    embeddings: tuple[str, ...],
     quantize: str | None,
-    budget: float | None,
     require_device: bool,
     dry_run: bool,
     quiet: bool,
-    cache: Path | None,
     as_json: bool,
+    **words: Any,
 ) -> None:
     """Compile MODEL into a verified bundle.
 
     MODEL is `demo`, a Diffusers folder, a hub id, a .safetensors file, or a folder that Optimum exported to ONNX.
     A result under the profile's quality budget fails and leaves no bundle.
     """
-    from .profiles.profile import LARGEST_ERROR, Budget, read_profile
-
-    profile = read_profile(profile_name)
-    if budget is not None:
-        profile = replace(profile, budget=Budget(LARGEST_ERROR, budget))
-    _require_compiler()
+    asked = read_model(words, quantize)
     from .compile.cache import Cache
-    from .compile.checkpoint import find_checkpoint
     from .compile.driver import compile_bundle
     from .compile.plan import make_plan
-    from .compile.quantized import read_schemes
 
-    if quantize is not None:
-        profile = replace(profile, quantize=read_schemes(quantize), rules=())
-    work = cache or default_cache()
-    checkpoint = find_checkpoint(
-        model, revision=revision, variant=variant, config=config, work=work, loras=loras, embeddings=embeddings
+    plan = make_plan(
+        asked.checkpoint, asked.target, asked.profile, output=output, prompts=prompts, require_device=require_device
     )
-    plan = make_plan(checkpoint, target, profile, output=output, prompts=prompts, require_device=require_device)
     if not quiet or dry_run:
         click.echo(_plan_text(plan), err=not dry_run or as_json)
     if dry_run:
         return
     with Progress(logs=not quiet) as progress:
-        stages = compile_bundle(plan, Cache(work))
+        stages = compile_bundle(plan, Cache(asked.work))
         while True:
             try:
                 stage = next(stages)
@@ -231,15 +180,27 @@ def verify_command(bundle: Path, device: str | None, threads: int | None, low_me
     with Progress(logs=False) as progress:
         progress.show("printing the golden images")
         found = print_goldens(opened)
-    least = opened.manifest.verification.min_psnr_db
+    asked = opened.manifest.verification
     if as_json:
-        pictures = [{"prompt": g.prompt, "seed": g.seed, "psnr_db": g.psnr_db, "min_psnr_db": least} for g in found]
+        bounds = {
+            "min_psnr_db": asked.min_psnr_db,
+            "min_ssim": asked.min_ssim,
+            "max_latent_distance": asked.max_latent_distance,
+        }
+        figures = ("prompt", "seed", "psnr_db", "ssim", "latent_distance")
+        pictures = [{**{name: getattr(golden, name) for name in figures}, **bounds} for golden in found]
         click.echo(json.dumps({"target": str(opened.target), "goldens": pictures}, ensure_ascii=False))
     else:
         files = opened.manifest.files
         click.echo(f"{len(files)} files, {size_text(sum(f.size_bytes for f in files.values()))}: as the manifest says")
-        rows = [(f"{g.psnr_db:.1f} dB", f"at least {least:.0f}", g.prompt) for g in found]
-        click.echo(f"golden images on {opened.target}:\n{table(rows)}")
+        least = (
+            "asked",
+            _figure(asked.min_psnr_db, " dB"),
+            _figure(asked.min_ssim),
+            _figure(asked.max_latent_distance),
+        )
+        rows = [(g.prompt, _figure(g.psnr_db, " dB"), _figure(g.ssim), _figure(g.latent_distance)) for g in found]
+        click.echo(f"on {opened.target}\n{table([*rows, least], ('golden image', 'PSNR', 'SSIM', 'latent distance'))}")
 
 
 @cli.command("inspect")
@@ -312,6 +273,9 @@ def cache_command(prune: bool, older_than: float, cache: Path | None, as_json: b
         click.echo("\n".join(filter(None, (table(cells), f"{len(entries)} entries, {total} in {store.root}"))))
 
 
+cli.add_command(quantize_group)
+
+
 def main() -> None:
     """The console script: an Error is one line and exit code 1; anything else is a bug and keeps its traceback."""
     try:
@@ -338,25 +302,14 @@ def main() -> None:
         sys.exit(1)
 
 
-def default_cache() -> Path:
-    """Where pieces of compiles are kept, as the XDG base directories say."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aquatint"
-
-
 def _plan_text(plan: Plan) -> str:
     from .inspection import plan_text
 
     return plan_text(plan)
 
 
-def _require_compiler() -> None:
-    from importlib.util import find_spec
-
-    from .runtime.errors import MissingPackage
-
-    missing = [name for name in ("torch", "diffusers", "transformers", "onnx_ir") if find_spec(name) is None]
-    if missing:
-        raise MissingPackage(f'compile needs {", ".join(missing)}; pip install "aquatint[compile]"')
+def _figure(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else f"{value:.4g}{unit}"
 
 
 def _say(*lines: str) -> None:

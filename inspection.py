@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from .runtime import session
 from .runtime.errors import MissingPackage
-from .runtime.manifest import Manifest
+from .runtime.manifest import Golden, Manifest
 from .runtime.shapes import Shapes
 from .runtime.target import Target
 from .terminal import size_text, table
 
 if TYPE_CHECKING:
     from .compile.plan import Plan
+    from .profiles.budget import Budget
 
 
 def plan_text(plan: Plan) -> str:
@@ -28,16 +29,21 @@ def plan_text(plan: Plan) -> str:
         ("profile", f"{plan.profile.name}: {plan.profile.description}"),
         ("shapes", shapes_text(plan.shapes)),
         ("verified", f"on {plan.verify_on}{away}; relative error at most {budget.relative_error:g}, "
-         f"{len(plan.goldens)} golden image(s) of {plan.profile.verify.steps} steps at {budget.psnr_db:g} dB or more"),
+         f"{len(plan.goldens)} golden image(s) of {plan.profile.verify.steps} steps, {_asked(budget)}"),
         ("output", plan.output),
     ]  # fmt: skip
-    parts = [(c.name, c.precision, c.scheme, f"about {size_text(plan.size_bytes(c))}") for c in plan.components]
-    return f"{table(head)}\n\n{table(parts, ('component', 'precision', 'quantized', 'weights'))}"
+    parts = [(c.name, c.precision, c.scheme, size_text(plan.size_bytes(c))) for c in plan.components]
+    unmet = [
+        (reason, ", ".join(f"{layers} layers of {name}" for name, layers in counts.items()))
+        for reason, counts in plan.unmet.items()
+    ]
+    texts = [table(head), table(parts, ("component", "precision", "quantized", "weights"))]
+    return "\n\n".join([*texts, *([table(unmet, ("not as asked", ""))] if unmet else [])])
 
 
 def manifest_text(manifest: Manifest) -> str:
     """What a bundle says of itself."""
-    checked = manifest.verification
+    checked, judge = manifest.verification, manifest.verification.judge
     files = manifest.files.values()
     model, usual = manifest.model, manifest.defaults
     head = [
@@ -49,7 +55,12 @@ def manifest_text(manifest: Manifest) -> str:
         ("shapes", shapes_text(manifest.shapes)),
         ("defaults", f"{usual.num_inference_steps} steps, guidance scale {usual.guidance_scale:g}"),
         ("scheduler", usual.scheduler or manifest.scheduler.get("_class_name")),
-        ("verified", f"on {checked.target} against {checked.reference}, at least {checked.min_psnr_db:g} dB"),
+        ("verified", f"on {checked.target} against {checked.reference}"),
+        *(
+            [("judge", f"{judge.right} of {judge.of} prompts drawn right, by the checkpoint {judge.reference}")]
+            if judge
+            else []
+        ),
         ("size", f"{size_text(sum(file.size_bytes for file in files))} in {len(files)} files"),
     ]
     parts = [
@@ -59,15 +70,22 @@ def manifest_text(manifest: Manifest) -> str:
             c.scheme,
             size_text(_component_bytes(manifest, c.name)),
             f"{c.quality.get('relative_error', float('nan')):.2g}",
+            f"{c.quality['time_ratio']:.2f}" if "time_ratio" in c.quality else "",
         )
         for c in manifest.components
     ]
-    goldens = [(f"{g.psnr_db:.1f} dB", f"seed {g.seed}, {g.steps} steps", g.prompt) for g in checked.goldens]
+    bounds = (
+        f">= {checked.min_psnr_db:g} dB",
+        _bound(">=", checked.min_ssim),
+        _bound("<=", checked.max_latent_distance),
+    )
+    goldens = [(*_figures(g), f"seed {g.seed}, {g.steps} steps", g.prompt) for g in checked.goldens]
+    goldens.append((*bounds, "asked", ""))
     return "\n\n".join(
         (
             table(head),
-            table(parts, ("component", "precision", "quantized", "size", "relative error")),
-            "golden images\n" + table(goldens),
+            table(parts, ("component", "precision", "quantized", "size", "relative error", "time")),
+            table(goldens, ("PSNR", "SSIM", "latent distance", "golden image", "")),
         )
     )
 
@@ -90,6 +108,38 @@ def describe_targets() -> list[dict[str, Any]]:
     return rows
 
 
+def describe_schemes() -> list[dict[str, Any]]:
+    """Every scheme: what it stores, its bits per weight, its settings, and the targets that run it."""
+    from .quantize.scheme import NONE, find_scheme, names
+    from .targets import all_targets, backend
+
+    targets = [Target.parse(word) for word in all_targets()]
+    rows = []
+    for name in names():
+        if name != NONE:
+            scheme = find_scheme(name)
+            runs = [str(target) for target in targets if name in backend(target).schemes(target.device)]
+            rows.append({
+                "scheme": name, "bits": scheme.BITS, "what": scheme.DESCRIPTION, "settings": dict(scheme.SETTINGS),
+                "calibrated": scheme.calibrated(scheme.SETTINGS), "targets": runs,
+            })  # fmt: skip
+    return rows
+
+
+def schemes_markdown() -> str:
+    """The same as the table of docs/quantization.md."""
+    from .targets import all_targets
+
+    targets = all_targets()
+    lines = ["| scheme | bits | what it stores | calibrated | " + " | ".join(targets) + " |"]
+    lines.append("|---|---|---|---|" + "---|" * len(targets))
+    for row in describe_schemes():
+        runs = " | ".join("yes" if target in row["targets"] else "" for target in targets)
+        asks = "yes" if row["calibrated"] else ""
+        lines.append(f"| `{row['scheme']}` | {row['bits']:g} | {row['what']} | {asks} | {runs} |")
+    return "\n".join(lines)
+
+
 def shapes_text(shapes: Shapes) -> str:
     """Sizes, batch and guidance in one line."""
     if shapes.height and shapes.width:
@@ -98,6 +148,24 @@ def shapes_text(shapes: Shapes) -> str:
         sizes = ", ".join(f"{height}x{width}" for height, width in shapes.sizes)
     calls = "guidance in one batch" if shapes.guidance == "batch" else "guidance in two calls"
     return f"{sizes} (height x width), {shapes.batch} image(s) a call, {calls}"
+
+
+def _asked(budget: Budget) -> str:
+    """The bounds of golden images, in words."""
+    words = [f"{budget.psnr_db:g} dB or more"]
+    words += [f"SSIM {budget.ssim:g} or more"] if budget.ssim is not None else []
+    words += [f"latent distance {budget.latent_distance:g} or less"] if budget.latent_distance is not None else []
+    words += [f"at most {budget.judge} of the judge's prompts lost"] if budget.judge is not None else []
+    return ", ".join(words)
+
+
+def _figures(golden: Golden) -> tuple[str, str, str]:
+    ssim, distance = ("" if found is None else f"{found:.3f}" for found in (golden.ssim, golden.latent_distance))
+    return f"{golden.psnr_db:.1f} dB", ssim, distance
+
+
+def _bound(sign: str, bound: float | None) -> str:
+    return "" if bound is None else f"{sign} {bound:g}"
 
 
 def _word(tokens: Sequence[str]) -> str:

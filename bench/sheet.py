@@ -14,24 +14,30 @@ GAP_PX = 14
 SIDE_PX = 216  # the column of words
 LINE_PX = 18
 INK, GRAY, FRAME = (30, 30, 30), (110, 110, 110), (200, 200, 200)
+PAPER = (246, 246, 246)  # where a picture is missing
 VEIL = (232, 62, 140)  # over what a mask opens
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row.  start, mask: what its call went on from, shown small, or None.  below: a line under the pictures."""
+    """One row.
+
+    start, mask: what its call went on from, shown small, or None.  pictures: None leaves an empty frame.
+    below: a line under the pictures, or one under each.
+    """
 
     title: str
     text: str
     start: Image.Image | None
     mask: Image.Image | None
-    pictures: tuple[Image.Image, ...]
-    below: str
+    pictures: tuple[Image.Image | None, ...]
+    below: str | tuple[str, ...]
 
 
 def draw_sheet(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Image.Image:
-    """The sheet; every picture has the size of the first row's first."""
-    width, height = _enlarged(rows[0].pictures[0]).size
+    """The sheet; every picture has the size of the first that there is."""
+    first = next(picture for row in rows for picture in row.pictures if picture is not None)
+    width, height = _enlarged(first).size
     top, step = 2 * GAP_PX + 2 * LINE_PX, height + LINE_PX + 2 * GAP_PX
     across = SIDE_PX + len(columns) * (width + GAP_PX) + 2 * GAP_PX
     sheet = Image.new("RGB", (across, top + len(rows) * step), "white")
@@ -39,13 +45,14 @@ def draw_sheet(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Image
     canvas.text((GAP_PX, GAP_PX), title, fill=INK, font=ImageFont.load_default(16))
     lefts = [SIDE_PX + 2 * GAP_PX + i * (width + GAP_PX) for i in range(len(columns))]
     for left, name in zip(lefts, columns):
-        canvas.text((left, GAP_PX + LINE_PX + 8), name, fill=GRAY, font=ImageFont.load_default(13))
+        canvas.text((left, GAP_PX + LINE_PX + 8), _cut(name, width), fill=GRAY, font=ImageFont.load_default(13))
     for i, row in enumerate(rows):
         y = top + i * step
         _draw_words(sheet, row, y, height)
         for left, picture in zip(lefts, row.pictures):
-            _paste(sheet, _enlarged(picture), left, y)
-        canvas.text((lefts[0], y + height + 4), row.below, fill=GRAY, font=ImageFont.load_default(13))
+            _paste(sheet, Image.new("RGB", (width, height), PAPER) if picture is None else _enlarged(picture), left, y)
+        for left, words in zip(lefts, (row.below,) if isinstance(row.below, str) else row.below):
+            canvas.text((left, y + height + 4), words, fill=GRAY, font=ImageFont.load_default(13))
     return sheet
 
 
@@ -73,6 +80,14 @@ def veiled(picture: Image.Image, mask: Image.Image) -> Image.Image:
 
 def _from(row: Row) -> str:
     return "from" if row.mask is None else "from, painted anew where pink"
+
+
+def _cut(words: str, width: int) -> str:
+    """As many letters as fit into so many pixels."""
+    font = ImageFont.load_default(13)
+    while font.getlength(words) > width:
+        words = words.rstrip("\u2026")[:-1] + "\u2026"
+    return words
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..quantize.scheme import NONE
 from ..runtime import session
@@ -20,12 +20,14 @@ from ..targets import backend
 from .cache import Cache
 from .export import GRAPH
 from .memory import release_memory
-from .quantized import Recipe, quantized_graph, quantized_key
-from .source import Source
+from .quantized import QuantizedGraphs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 log = logging.getLogger(__name__)
 
-BUILD_FORMAT = 1  # raise it when a pass or a backend changes what it writes
+BUILD_FORMAT = 2  # raise it when a pass or a backend changes what it writes
 
 
 def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Target, folder: Path) -> Path:
@@ -36,10 +38,16 @@ def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Ta
     """
     import onnx_ir as ir
 
+    return build_model(ir.load(graph), component, shapes, target, folder)
+
+
+def build_model(model: ir.Model, component: Component, shapes: Shapes, target: Target, folder: Path) -> Path:
+    """The same for a graph in memory, which is changed."""
+    import onnx_ir as ir
+
     from .passes.fix_dims import fix_dims
     from .passes.store_weights import store_weights
 
-    model = ir.load(graph)
     fix_dims(model, component.extents(shapes))
     store_weights(model, Precision.parse(component.precision).weights)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"build-part-{os.getpid()}-") as work:
@@ -49,12 +57,12 @@ def build_artifact(graph: Path, component: Component, shapes: Shapes, target: Ta
 
 
 def cached_artifact(
-    source: Source, component: Component, recipe: Recipe, shapes: Shapes, target: Target, cache: Cache
+    graphs: QuantizedGraphs, component: Component, shapes: Shapes, target: Target, cache: Cache
 ) -> Path:
     """The folder with the component's artifact for `target`, from the cache where it was built before."""
     words = {word: dataclasses.astuple(extent) for word, extent in component.extents(shapes).items()}
     key: dict[str, Any] = {
-        **quantized_key(source, component, recipe),
+        **graphs.key(component.name),
         "build": BUILD_FORMAT,
         "precision": component.precision,
         "shapes": words,
@@ -63,7 +71,7 @@ def cached_artifact(
     }
 
     def make(folder: Path) -> None:
-        graph = quantized_graph(source, component, recipe, cache)
+        graph = graphs.graph(component.name)
         start = time.perf_counter()
         build_artifact(graph, component, shapes, target, folder)
         release_memory()

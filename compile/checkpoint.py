@@ -21,6 +21,7 @@ DEMO = "demo"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 CONFIG_NAMES = ("config.json", "scheduler_config.json", INDEX)
 GENERAL_PROMPTS = ("a photograph of an astronaut riding a horse", "a bowl of fruit on a wooden table, oil painting")
+DEMO_CALIBRATION = 16
 DEMO_GOLDENS = 4  # prompts that the demo model never saw
 
 
@@ -29,7 +30,8 @@ class Checkpoint:
     """A Diffusers folder on this disk, or one that Optimum exported to ONNX.
 
     source: what the user called it.  variant: of the weight files ("fp16"), or None.
-    prompts: what its golden images show.  guidance_scale: its own default, or None for its family's.
+    prompts: what its golden images show.  calibration_prompts: what it is calibrated with, () for the general ones.
+    guidance_scale: its own default, or None for its family's.
     is_onnx: its networks are graphs already.  loras, embeddings: what is merged into them.
     """
 
@@ -38,6 +40,7 @@ class Checkpoint:
     revision: str | None = None
     variant: str | None = None
     prompts: tuple[str, ...] = GENERAL_PROMPTS
+    calibration_prompts: tuple[str, ...] = ()
     guidance_scale: float | None = None
     is_onnx: bool = False
     loras: tuple[Lora, ...] = ()
@@ -142,10 +145,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def _find(model: str, revision: str | None, variant: str | None, config: str | None, work: Path) -> Checkpoint:
     if model == DEMO:
         from ..demo import GUIDANCE_SCALE, MODEL
-        from ..demo.prompts import held_out
+        from ..demo.prompts import held_out, training_captions
 
         prompts = tuple(prompt for prompt, _ in held_out(DEMO_GOLDENS))
-        return Checkpoint(MODEL, DEMO, prompts=prompts, guidance_scale=GUIDANCE_SCALE)
+        seen = tuple(training_captions(DEMO_CALIBRATION))
+        return Checkpoint(MODEL, DEMO, prompts=prompts, calibration_prompts=seen, guidance_scale=GUIDANCE_SCALE)
     path = Path(model)
     if path.is_file():
         if path.suffix != ".safetensors":

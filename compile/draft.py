@@ -16,7 +16,7 @@ from .source import versions
 
 def draft_manifest(plan: Plan, components: tuple[Component, ...], target: Target) -> Manifest:
     """What is known before anything is built: all but the files, their hashes and what is measured."""
-    checkpoint = plan.checkpoint
+    checkpoint, budget = plan.checkpoint, plan.profile.budget
     engine = backend(target).versions()
     words = {embedding.token: embedding.vectors for embedding in checkpoint.embeddings}
     return Manifest(
@@ -40,7 +40,9 @@ def draft_manifest(plan: Plan, components: tuple[Component, ...], target: Target
         verification=Verification(
             target=str(plan.verify_on),
             reference="onnx" if checkpoint.is_onnx else "diffusers",
-            min_psnr_db=plan.profile.budget.psnr_db,
+            min_psnr_db=budget.psnr_db,
+            min_ssim=budget.ssim,
+            max_latent_distance=budget.latent_distance,
             goldens=(),
         ),
         built_with={**{"aquatint": __version__}, **versions(), **engine},

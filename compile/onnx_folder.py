@@ -43,6 +43,22 @@ def take_graph(network: Network, folder: Path, into: Path) -> Path:
     our words.  Raises BadModel where the graph lacks an input or output of ours, or asks for an input that we lack.
     """
     import onnx_ir as ir
+
+    model = open_graph(network, folder)
+    for value, spec in zip(model.graph.inputs, network.inputs, strict=True):
+        _adapt_input(model, value, ir.DataType[_TYPES[spec.dtype]], len(spec.dims))
+    name_dims(model, network)
+    path = into / GRAPH
+    ir.save(model, path, external_data=f"{GRAPH}.data")
+    return path
+
+
+def open_graph(network: Network, folder: Path) -> Any:
+    """The network's graph with our inputs and outputs, in the types that it has for them; weights stay on the disk.
+
+    Raises BadModel where it lacks one of ours, or asks for an input that we lack.
+    """
+    import onnx_ir as ir
     from onnx_ir.passes import common
 
     source = folder / network.name / GRAPH
@@ -53,14 +69,9 @@ def take_graph(network: Network, folder: Path, into: Path) -> Path:
     except Exception as reason:  # protobuf's and onnx_ir's errors share no class
         raise BadModel(f"{source} is no ONNX graph: {reason}") from reason
     _order_inputs(model, network, source)
-    for value, spec in zip(model.graph.inputs, network.inputs, strict=True):
-        _adapt_input(model, value, ir.DataType[_TYPES[spec.dtype]], len(spec.dims))
     _pick_outputs(model, network, source)
-    name_dims(model, network)
     common.RemoveUnusedNodesPass()(model)
-    path = into / GRAPH
-    ir.save(model, path, external_data=f"{GRAPH}.data")
-    return path
+    return model
 
 
 def _order_inputs(model: Any, network: Network, source: Path) -> None:

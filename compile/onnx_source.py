@@ -9,23 +9,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..runtime.bundle import Bundle, pipeline_of
+from ..runtime.bundle import pipeline_of
 from ..runtime.manifest import Component
 from ..runtime.pixels import to_sample
-from ..runtime.session import EngineOptions, Session, open_session
+from ..runtime.session import Session
 from ..runtime.target import Target
-from ..runtime.text import Tokenizer
 from .cache import Cache
 from .cases import Case, write_case
-from .draft import draft_manifest
 from .export import GRAPH
 from .family import Network
+from .graph_bundle import GraphBundle
 from .onnx_folder import take_graph
 from .plan import Plan
 from .reference import plan_key
 from .source import versions
 from .start_picture import start_picture
-from .tokenizers import write_tokenizer
 
 ENGINE = Target("ort", "cpu")
 FORMAT = 2  # raise it when take_graph, or what is recorded, changes
@@ -79,9 +77,8 @@ class OnnxSource:
 
     def _record(self, into: Path) -> None:
         plan = self._plan
-        for name in plan.anatomy.tokenizers:
-            write_tokenizer(plan.checkpoint.folder / name, into / name)
-        bundle = _GraphBundle(plan, self._graphs, into)
+        last: dict[str, Case] = {}
+        bundle = GraphBundle(plan, self._graphs, ENGINE, into, lambda session, part: _Last(session, part, last))
         try:
             pipe = pipeline_of(bundle)
             for index, golden in enumerate(plan.goldens):
@@ -92,64 +89,31 @@ class OnnxSource:
                     golden.prompt, seed=golden.seed, num_inference_steps=golden.steps, **size,
                     guidance_scale=golden.guidance_scale, scheduler=golden.scheduler,
                 ).images  # fmt: skip
+                assert isinstance(pictures[0], Image.Image)
                 pictures[0].save(into / f"golden-{index}.png")
-                bundle.session("vae_encoder").run({"sample": _sample(pictures[0])})
-                bundle.next_picture()
+                bundle.session("vae_encoder").run({"sample": to_sample(pictures[0])[None]})
+                for name, case in last.items():
+                    write_case(into, name, case)
+                last.clear()
         finally:
             bundle.close()
 
 
-class _GraphBundle(Bundle):
-    """The graphs as a bundle that writes down what its sessions are given and give."""
+class _Last:
+    """A session that remembers its last call."""
 
-    def __init__(self, plan: Plan, graphs: Mapping[str, Path], into: Path) -> None:
-        super().__init__(into, draft_manifest(plan, plan.components, ENGINE), ENGINE, EngineOptions())
-        self._graphs = graphs
-        self._recorders: dict[str, _Recorder] = {}
-
-    def tokenizer(self, name: str) -> Tokenizer:
-        return Tokenizer(self.folder / name / "tokenizer.json")
-
-    def session(self, name: str) -> Session:
-        if name not in self._recorders:
-            part = self.manifest.component(name)
-            assert part is not None
-            inner = open_session(self._graphs[name], part, self.target, self.manifest.shapes, EngineOptions())
-            self._recorders[name] = _Recorder(inner, part)
-        return self._recorders[name]
-
-    def next_picture(self) -> None:
-        """Write the last call of each component for one picture."""
-        for recorder in self._recorders.values():
-            recorder.flush(self.folder)
-
-    def close(self) -> None:
-        for recorder in self._recorders.values():
-            recorder.close()
-
-
-class _Recorder:
-    def __init__(self, inner: Session, component: Component) -> None:
+    def __init__(self, inner: Session, component: Component, last: dict[str, Case]) -> None:
         self._inner = inner
-        self._component = component
-        self._seen: list[Case] = []
+        self._name = component.name
+        self._last = last
 
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._inner.prepare(shapes)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = self._inner.run(feeds)
-        self._seen = [Case(dict(feeds), outputs)]
+        self._last[self._name] = Case(dict(feeds), outputs)
         return outputs
-
-    def flush(self, into: Path) -> None:
-        for case in self._seen:
-            write_case(into, self._component.name, case)
-        self._seen = []
 
     def close(self) -> None:
         self._inner.close()
-
-
-def _sample(picture: Image.Image) -> np.ndarray:
-    return to_sample(picture)[None]

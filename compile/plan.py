@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..profiles.profile import Profile
-from ..quantize.scheme import NONE, find_scheme
+from ..quantize.assign import Assignment, unmet
+from ..quantize.scheme import NONE
 from ..runtime.errors import BadModel, BadProfile, OutputFailed, TargetMismatch
 from ..runtime.manifest import NAME, Component, Defaults
-from ..runtime.precision import BITS, Precision
+from ..runtime.precision import Precision
 from ..runtime.scheduler import make_scheduler
 from ..runtime.shapes import Shapes
 from ..runtime.target import Target
-from ..targets import AUTO, backend, choose, nearest
+from ..targets import AUTO, all_targets, backend, choose, nearest
 from .adapters import check_adapters
 from .checkpoint import Checkpoint
-from .family import Anatomy, find_family
+from .family import Anatomy, Network, find_family
+from .foreseen import Weight, assign_all, stored_bytes, weights_of
+from .judged import check_judge
 from .onnx_folder import pipeline_class, without_clip_skip
-from .quantized import Recipe, recipe_of
+from .quantized import Recipe, recipe_of, rules_of
 from .reference import GoldenPlan
 from .tokenizers import check_tokenizer
-from .weight_file import count_parameters
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a compile will do.  reason: why this target.  verify_on: the target that the bundle is verified on.
 
-    parameters: how many numbers each component's folder holds.  recipes: what each component's layers get.
+    recipes: what is asked for each component's layers.  assignments: what each layer gets.  weights: all tensors.
     """
 
     checkpoint: Checkpoint
@@ -41,16 +43,30 @@ class Plan:
     shapes: Shapes
     components: tuple[Component, ...]
     recipes: dict[str, Recipe]
-    parameters: dict[str, int]
+    assignments: dict[str, tuple[Assignment, ...]]
+    weights: dict[str, tuple[Weight, ...]]
     goldens: tuple[GoldenPlan, ...]
     defaults: Defaults
     output: Path
 
     def size_bytes(self, component: Component) -> int:
-        """About what the component's weights will take."""
-        scheme = self.recipes[component.name].default.scheme
-        bits = BITS[Precision.parse(component.precision).weights] if scheme == NONE else find_scheme(scheme).BITS
-        return int(self.parameters[component.name] * bits / 8)
+        """What the component's weights will take."""
+        precision = Precision.parse(component.precision)
+        return stored_bytes(self.weights[component.name], self.assignments[component.name], precision)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a layer's scheme asks what the layer is given."""
+        return any(found.calibrated for assignments in self.assignments.values() for found in assignments)
+
+    @property
+    def unmet(self) -> dict[str, dict[str, int]]:
+        """Why layers do not get what is asked for them: reason -> component -> how many."""
+        found: dict[str, dict[str, int]] = {}
+        for component, assignments in self.assignments.items():
+            for reason, layers in unmet(assignments).items():
+                found.setdefault(reason, {})[component] = layers
+        return found
 
 
 def make_plan(
@@ -62,7 +78,7 @@ def make_plan(
     prompts: tuple[str, ...] = (),
     require_device: bool = False,
 ) -> Plan:
-    """Resolve and check; reads configurations and headers, no weights.
+    """Resolve and check; reads configurations, headers and graphs, no weights.
 
     target_word: a target or "auto".  output: the bundle's folder, by default named after model and target.
     prompts: of the golden images, in place of the checkpoint's.
@@ -78,11 +94,16 @@ def make_plan(
     shapes = profile.shapes.resolve(anatomy.native)
     for height, width in shapes.corners:
         shapes.check_size(height, width, int(anatomy.settings["multiple"]))
+    check_judge(profile.budget, checkpoint, shapes)
     recipes = {part.name: recipe_of(profile, part.name) for part in anatomy.networks}
-    components = tuple(_component(part.name, anatomy, profile, recipes, shapes) for part in anatomy.networks)
-    for component in components:
-        builder.check(chosen.device, component.name, component.precision, bool(shapes.sizes))
-        _check_schemes(component.name, recipes[component.name], chosen, builder.SCHEMES)
+    weights = {part.name: tuple(weights_of(checkpoint, part, recipes[part.name].asks)) for part in anatomy.networks}
+    assignments = assign_all(recipes, rules_of(profile), weights)
+    components = []
+    for part in anatomy.networks:
+        quantized = any(assignment.scheme != NONE for assignment in assignments[part.name])
+        components.append(_component(part, anatomy, profile, shapes, recipes[part.name].word if quantized else NONE))
+        builder.check(chosen.device, part.name, components[-1].precision, bool(shapes.sizes))
+        _check_schemes(part.name, assignments[part.name], chosen)
 
     wished = profile.defaults
     steps = anatomy.steps if wished.num_inference_steps is None else wished.num_inference_steps
@@ -105,7 +126,6 @@ def make_plan(
         )
         for seed in range(max(profile.verify.images, len(prompts)))
     )
-    parameters = {part.name: _parameters(checkpoint, checkpoint.part(part)) for part in anatomy.networks}
     return Plan(
         checkpoint=checkpoint,
         anatomy=anatomy,
@@ -114,9 +134,10 @@ def make_plan(
         reason=reason,
         verify_on=verify_on,
         shapes=shapes,
-        components=components,
+        components=tuple(components),
         recipes=recipes,
-        parameters=parameters,
+        assignments=assignments,
+        weights=weights,
         goldens=goldens,
         defaults=Defaults(steps, scale, wished.scheduler),
         output=folder,
@@ -142,24 +163,32 @@ def _anatomy(checkpoint: Checkpoint) -> Anatomy:
     return anatomy
 
 
-def _component(
-    name: str, anatomy: Anatomy, profile: Profile, recipes: Mapping[str, Recipe], shapes: Shapes
-) -> Component:
-    network = next(network for network in anatomy.networks if network.name == name)
+def _component(network: Network, anatomy: Anatomy, profile: Profile, shapes: Shapes, scheme: str) -> Component:
     rows: tuple[int, ...] = (1,)
     if network.stage == "denoise":
         double = anatomy.guided and shapes.guidance == "batch"
         rows = (2 * shapes.batch, shapes.batch) if double else (shapes.batch,)
-    return Component(
-        name, "", profile.precision_of(name), network.inputs, network.outputs, rows, scheme=recipes[name].word
-    )
+    precision = profile.precision_of(network.name)
+    return Component(network.name, "", precision, network.inputs, network.outputs, rows, scheme=scheme)
 
 
-def _check_schemes(component: str, recipe: Recipe, target: Target, lowered: tuple[str, ...]) -> None:
-    """Raises BadProfile for a scheme that the target does not run.  lowered: those that it does."""
-    wrong = [scheme for scheme in recipe.schemes if scheme not in lowered]
+def _check_schemes(component: str, assignments: Iterable[Assignment], target: Target) -> None:
+    """Raises BadProfile for a scheme that the target does not run, saying what it runs, and what runs the scheme."""
+    lowered = schemes_of(target)
+    wrong = [found.scheme for found in assignments if found.scheme not in (NONE, *lowered)]
     if wrong:
-        raise BadProfile(f"{target} does not run {wrong[0]}, which {component} asks for; it runs {', '.join(lowered)}")
+        able = [word for word in all_targets() if wrong[0] in schemes_of(Target.parse(word))]
+        elsewhere = f"{wrong[0]} runs on {', '.join(able)}" if able else f"no target runs {wrong[0]} yet"
+        raise BadProfile(
+            f"{target} does not run {wrong[0]}, which {component} asks for; "
+            f"it runs {', '.join(lowered) or NONE}, and {elsewhere}"
+        )
+
+
+def schemes_of(target: Target) -> tuple[str, ...]:
+    """The schemes that a target runs, the most exact first."""
+    found: tuple[str, ...] = backend(target).schemes(target.device)
+    return found
 
 
 def _check_output(folder: Path) -> None:
@@ -173,10 +202,3 @@ def _check_output(folder: Path) -> None:
         probe.unlink()
     except OSError as reason:
         raise OutputFailed(f"can't write to {folder.parent}: {reason.strerror}") from reason
-
-
-def _parameters(checkpoint: Checkpoint, folder: str) -> int:
-    """How many float weights the files hold, from their headers."""
-    if checkpoint.is_onnx:
-        return sum(file.stat().st_size for file in checkpoint.weight_files(folder)) // 4
-    return sum(count_parameters(file) for file in checkpoint.weight_files(folder))

@@ -8,22 +8,30 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..profiles.profile import COMPONENTS, Profile
-from ..quantize.assign import Assignment, Rule, assign
-from ..quantize.scheme import NONE, find_scheme
+from ..quantize.assign import Rule, assign
+from ..quantize.scheme import NONE
 from ..runtime.errors import BadProfile
-from ..runtime.manifest import Component
 from .cache import Cache
 from .export import GRAPH
 from .memory import release_memory
+from .recording import Recording
 from .source import Source
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from ..quantize.apply import Summary
 
 log = logging.getLogger(__name__)
 
 MIXED = "mixed"
-QUANTIZE_FORMAT = 1  # raise it when a scheme changes what it writes
+TEXT = ("text_encoder", "text_encoder_2")
+# What text encoders get of a scheme for the whole model: they run once for a picture, and every step sees their error.
+OF_TEXT = {"int8": "int8-weights", "fp8": "int8-weights"}
+QUANTIZE_FORMAT = 4  # raise it when a scheme changes what it writes
 
 
 @dataclass(frozen=True)
@@ -34,16 +42,9 @@ class Recipe:
     rules: tuple[Rule, ...] = ()
 
     @property
-    def schemes(self) -> tuple[str, ...]:
-        """Every scheme that it may give a layer, fallbacks among them."""
-        found: dict[str, None] = {}
-        waiting = [rule.scheme for rule in (self.default, *self.rules)]
-        while waiting:
-            name = waiting.pop()
-            if name != NONE and name not in found:
-                found[name] = None
-                waiting.append(find_scheme(name).FALLBACK)
-        return tuple(found)
+    def asks(self) -> bool:
+        """Whether it says anything of any layer."""
+        return bool(self.rules) or self.default.scheme != NONE
 
     @property
     def word(self) -> str:
@@ -54,10 +55,16 @@ class Recipe:
 
 def recipe_of(profile: Profile, component: str) -> Recipe:
     """The recipe that a profile has for a component.  Raises UnknownName, BadProfile."""
-    rules = (Rule(rule.scheme, rule.layers, rule.kind, rule.component, rule.settings) for rule in profile.rules)
-    return Recipe(
-        Rule(profile.scheme_of(component)), tuple(rule for rule in rules if fnmatchcase(component, rule.component))
-    )
+    rules = tuple(rule for rule in rules_of(profile) if fnmatchcase(component, rule.component))
+    scheme = profile.scheme_of(component)
+    if component in TEXT and component not in profile.quantize:
+        scheme = OF_TEXT.get(scheme, scheme)
+    return Recipe(Rule(scheme), rules)
+
+
+def rules_of(profile: Profile) -> tuple[Rule, ...]:
+    """The profile's rules for all components.  Raises UnknownName, BadProfile."""
+    return tuple(Rule(rule.scheme, rule.layers, rule.kind, rule.component, rule.settings) for rule in profile.rules)
 
 
 def read_schemes(word: str) -> dict[str, str]:
@@ -80,59 +87,65 @@ def read_schemes(word: str) -> dict[str, str]:
     return found
 
 
-def quantized_graph(source: Source, component: Component, recipe: Recipe, cache: Cache) -> Path:
-    """The component's graph with its layers quantized, from the cache where that was done before; any target's.
+@dataclass(frozen=True)
+class QuantizedGraphs:
+    """The components' graphs with their layers quantized, each made once for every target, and kept in the cache.
 
-    Raises BadProfile for a rule that matches no layer, BadModel for weights that no scheme can hold.
+    recipes: by component.  recording: of calibration; None where no scheme asks for it.
     """
-    graph = source.graph(component.name)
-    if recipe.word == NONE:
-        return graph
 
-    def make(into: Path) -> None:
-        _quantize(graph, component, recipe, into)
+    source: Source
+    recipes: Mapping[str, Recipe]
+    recording: Recording | None
+    cache: Cache
 
-    key = quantized_key(source, component, recipe)
-    return cache.entry("quantized", f"{component.name} {recipe.word}", key, make) / GRAPH
+    def graph(self, component: str) -> Path:
+        """Raises BadProfile for a rule that matches no layer, BadModel for weights that no scheme can hold."""
+        recipe = self.recipes[component]
+        if not recipe.asks:
+            return self.source.graph(component)
+        entry = f"{component} {recipe.word}"
+        made = self.cache.entry("quantized", entry, self.key(component), lambda into: self.write(component, into))
+        return made / GRAPH
+
+    def key(self, component: str) -> dict[str, Any]:
+        """All that the graph depends on."""
+        recipe = self.recipes[component]
+        key: dict[str, Any] = {"graph": self.source.graph_key(component)}
+        if recipe.asks:
+            key["quantize"] = {
+                "format": QUANTIZE_FORMAT,
+                "default": _plain(recipe.default),
+                "rules": [_plain(rule) for rule in recipe.rules],
+                "calibration": None if self.recording is None else self.recording.key,
+            }
+        return key
+
+    def write(self, component: str, into: Path) -> None:
+        """Quantize anew, into a folder."""
+        import onnx_ir as ir
+
+        start = time.perf_counter()
+        model, summary = quantized_model(self, component, self.recipes[component])
+        ir.save(model, into / GRAPH, external_data=f"{GRAPH}.data")
+        release_memory()
+        shares = ", ".join(f"{share.layers} layers {name}" for name, share in sorted(summary.schemes.items()))
+        log.info("%s: quantized, %s, %.1f s", component, shares, time.perf_counter() - start)
 
 
-def quantized_key(source: Source, component: Component, recipe: Recipe) -> dict[str, Any]:
-    """All that the quantized graph depends on."""
-    key: dict[str, Any] = {"graph": source.graph_key(component.name)}
-    if recipe.word != NONE:
-        key["quantize"] = {
-            "format": QUANTIZE_FORMAT,
-            "default": _plain(recipe.default),
-            "rules": [_plain(rule) for rule in recipe.rules],
-        }
-    return key
-
-
-def _quantize(graph: Path, component: Component, recipe: Recipe, into: Path) -> None:
+def quantized_model(graphs: QuantizedGraphs, component: str, recipe: Recipe) -> tuple[ir.Model, Summary]:
+    """The component's graph in memory, quantized by any recipe; its codes are computed when it is saved."""
     import onnx_ir as ir
 
+    from ..quantize.activations import Activations
     from ..quantize.apply import quantize_model
     from ..quantize.layers import find_layers
 
-    start = time.perf_counter()
-    model = ir.load(graph)
-    assignments = assign(find_layers(model), recipe.rules, recipe.default, component=component.name)
-    summary = quantize_model(model, assignments)
-    ir.save(model, into / GRAPH, external_data=f"{GRAPH}.data")
-    release_memory()
-    shares = ", ".join(f"{share.layers} layers {name}" for name, share in sorted(summary.schemes.items()))
-    log.info("%s: quantized, %s, %.1f s", component.name, shares, time.perf_counter() - start)
-    for reason, layers in _fallen(assignments).items():
-        log.info("%s: %d layers: %s", component.name, layers, reason)
-
-
-def _fallen(assignments: list[Assignment]) -> Mapping[str, int]:
-    """Reason -> how many layers did not get what was asked for it."""
-    found: dict[str, int] = {}
-    for assignment in assignments:
-        if ", so " in assignment.reason:
-            found[assignment.reason] = found.get(assignment.reason, 0) + 1
-    return found
+    model = ir.load(graphs.source.graph(component))
+    assignments = assign(find_layers(model), recipe.rules, recipe.default, component=component)
+    asks = any(assignment.calibrated for assignment in assignments)
+    recorded = Activations(graphs.recording.rows(component)) if asks and graphs.recording else None
+    return model, quantize_model(model, assignments, recorded)
 
 
 def _plain(rule: Rule) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from ..profiles.profile import Budget
+from ..profiles.budget import Budget
+from ..quantize.scheme import NONE
 from ..runtime.errors import QualityMissed
 from ..runtime.manifest import Component
 from ..runtime.session import Session, check_finite
@@ -37,8 +38,9 @@ def verify_component(session: Session, component: Component, cases: Iterable[Cas
     if not count:
         raise QualityMissed(f"{component.name}: there is no recorded call to verify it with")
     if worst > budget.relative_error:
+        quantized = "" if component.scheme == NONE else f" and {component.scheme}"
         raise QualityMissed(
-            f"{component.name}: relative error {worst:.3g} in {component.precision}, the budget allows "
+            f"{component.name}: relative error {worst:.3g} in {component.precision}{quantized}, the budget allows "
             f"{budget.relative_error:.3g}; give it a wider precision in the profile, or a larger budget"
         )
     return replace(component, quality={"relative_error": worst})
@@ -50,14 +52,24 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found.astype(np.float64) - wide) / max(float(np.linalg.norm(wide)), 1e-30))
 
 
+def first_rows(component: Component, case: Case) -> dict[str, np.ndarray]:
+    """What the first call gets of a case, in a batch that the component knows."""
+    return next(feeds for feeds, _ in _in_rows(component, case))
+
+
 def _run_rows(session: Session, component: Component, case: Case) -> dict[str, np.ndarray]:
-    """Run a case in calls of a batch that the component knows; the last call is filled up with its last row."""
+    """Run a case in calls of a batch that the component knows."""
+    parts: list[dict[str, np.ndarray]] = []
+    for feeds, left in _in_rows(component, case):
+        parts.append({name: array[:left] for name, array in session.run(feeds).items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _in_rows(component: Component, case: Case) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+    """A case in pieces, each with how many of its rows count; the last piece is filled up with its last row."""
     batched = {spec.name for spec in component.inputs if spec.dims and spec.dims[0] == "batch"}
     rows = max((len(case.feeds[name]) for name in batched), default=1)
     size = rows if rows in component.rows else min(component.rows)
-    parts: list[dict[str, np.ndarray]] = []
     for start in range(0, rows, size):
         chosen = np.minimum(np.arange(start, start + size), rows - 1)
-        feeds = {name: array[chosen] if name in batched else array for name, array in case.feeds.items()}
-        parts.append({name: array[: rows - start] for name, array in session.run(feeds).items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        yield {name: array[chosen] if name in batched else array for name, array in case.feeds.items()}, rows - start

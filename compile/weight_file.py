@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.errors import BadModel
 
 LONGEST_HEADER = 100_000_000  # bytes, safetensors' own limit
-FLOAT_BITS = {"F16": 16, "BF16": 16, "F32": 32, "F64": 64}
+FLOAT_BITS = {"F8_E4M3": 8, "F8_E5M2": 8, "F16": 16, "BF16": 16, "F32": 32, "F64": 64}
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Tensor:
     """What a header says of one tensor.  dtype: safetensors' word, such as "F16"."""
 
     dtype: str
+    shape: tuple[int, ...]
     size_bytes: int
 
 
@@ -33,7 +35,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
         for name, entry in table.items():
             if name != "__metadata__":
                 begin, stop = map(int, entry["data_offsets"])
-                tensors[name] = Tensor(str(entry["dtype"]), stop - begin)
+                tensors[name] = _checked(Tensor(str(entry["dtype"]), tuple(map(int, entry["shape"])), stop - begin))
                 end = max(end, 8 + length + stop)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as reason:
         raise BadModel(f"{file} is no .safetensors file: {reason}") from reason
@@ -42,7 +44,9 @@ def read_header(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def count_parameters(file: Path) -> int:
-    """How many float weights the file holds."""
-    tensors = read_header(file).values()
-    return sum(tensor.size_bytes * 8 // FLOAT_BITS[tensor.dtype] for tensor in tensors if tensor.dtype in FLOAT_BITS)
+def _checked(tensor: Tensor) -> Tensor:
+    """Raises ValueError where the bytes are not what the shape needs."""
+    bits = FLOAT_BITS.get(tensor.dtype)
+    if min(tensor.shape, default=0) < 0 or (bits and math.prod(tensor.shape) * bits != tensor.size_bytes * 8):
+        raise ValueError(f"a {tensor.dtype} tensor of shape {list(tensor.shape)} has {tensor.size_bytes} bytes")
+    return tensor

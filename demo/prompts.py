@@ -81,6 +81,12 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     return text
 
 
+def training_captions(count: int) -> list[str]:
+    """Captions as training shows them, the same ones at every call."""
+    rng = np.random.default_rng(0)
+    return [caption(random_scene(rng), rng) for _ in range(count)]
+
+
 def full_caption(scene: Scene) -> str:
     """The caption that leaves nothing unsaid (medium size has no word)."""
     if scene.other is not None:

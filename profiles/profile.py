@@ -11,10 +11,10 @@ from typing import Any, Literal
 from ..runtime.errors import BadProfile, UnknownName
 from ..runtime.precision import Precision
 from ..runtime.shapes import ShapeRange, Shapes
+from .budget import Budget
 
 FOLDER = Path(__file__).parent
 NATIVE = "native"
-LARGEST_ERROR = 0.5  # of a component, where only the golden images are judged: beyond it, something is broken
 COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder")  # of all families
 
 
@@ -47,22 +47,6 @@ class ShapePlan:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What may be lost; a compile that loses more fails.
-
-    relative_error: of each component's outputs, root mean square, in units of the reference's.
-    psnr_db: of the golden images against the checkpoint's own.
-    """
-
-    relative_error: float
-    psnr_db: float
-
-    def __post_init__(self) -> None:
-        if not self.relative_error > 0 or math.isnan(self.psnr_db):
-            raise ValueError(f"need relative_error > 0 and a psnr_db, got {self.relative_error} and {self.psnr_db}")
-
-
-@dataclass(frozen=True)
 class Goldens:
     """The pictures that the bundle is verified with.  images: how many.  steps: of each, few for a large model."""
 
@@ -87,6 +71,27 @@ class CallDefaults:
             raise ValueError(f"num_inference_steps is {self.num_inference_steps}; it must be at least 1")
         if self.guidance_scale is not None and not math.isfinite(self.guidance_scale):
             raise ValueError(f"guidance_scale is {self.guidance_scale}; it must be a finite number")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The pictures that schemes for activations are calibrated with.
+
+    images: how many, of the built-in prompts: for prompts that were not calibrated with, many pictures of few steps
+    were better than few of many.  prompts: a file of one's own in their place, as `--calibration` takes it.
+    steps: of the first picture; the next have one more each, up to twice as many less one, so that timesteps differ.
+    rows: sampled of each layer's input in each call.
+    """
+
+    images: int = 8
+    steps: int = 3
+    rows: int = 48
+    seed: int = 0
+    prompts: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.images < 1 or self.steps < 1 or self.rows < 1:
+            raise ValueError(f"need images, steps and rows of at least 1, got {self.images}, {self.steps}, {self.rows}")
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,7 @@ class Profile:
     precision: dict[str, str]
     quantize: dict[str, str] = field(default_factory=dict)
     rules: tuple[QuantizeRule, ...] = ()
+    calibration: Calibration = Calibration()
     shapes: ShapePlan = ShapePlan()
     verify: Goldens = Goldens()
     defaults: CallDefaults = field(default_factory=CallDefaults)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..runtime.errors import BadModel
+from .activations import Activation, Activations
 from .assign import Assignment
 from .scheme import NONE, find_scheme
 from .weights import weight_tensor
@@ -38,10 +39,13 @@ class Summary:
         )
 
 
-def quantize_model(model: ir.Model, assignments: Sequence[Assignment]) -> Summary:
+def quantize_model(
+    model: ir.Model, assignments: Sequence[Assignment], activations: Activations | None = None
+) -> Summary:
     """W -> what its scheme makes of it, for each assignment, in place.
 
     One weight at a time is in memory: scales are computed here, the codes when the graph is written.
+    activations: what calibration recorded, for the schemes that ask.
     Raises BadModel for NaN or infinite weights, and where the graph's opset can't say a scheme; ValueError for a layer
     that the graph has no longer, which leaves the layers before it quantized.
     """
@@ -55,7 +59,8 @@ def quantize_model(model: ir.Model, assignments: Sequence[Assignment]) -> Summar
         before = weight_tensor(model, assignment.layer).nbytes
         after = assignment.size_bytes
         if assignment.scheme != NONE:
-            find_scheme(assignment.scheme).quantize(model, assignment.layer, assignment.settings)
+            activation = _activation(assignment, activations)
+            find_scheme(assignment.scheme).quantize(model, assignment.layer, assignment.settings, activation)
         share = shares.get(assignment.scheme, Share())
         shares[assignment.scheme] = Share(
             share.layers + 1,
@@ -64,3 +69,14 @@ def quantize_model(model: ir.Model, assignments: Sequence[Assignment]) -> Summar
             share.after_bytes + (before if after is None else after),
         )
     return Summary(shares)
+
+
+def _activation(assignment: Assignment, activations: Activations | None) -> Activation | None:
+    if not assignment.calibrated:
+        return None
+    found = None if activations is None else activations.of(assignment.layer.name)
+    if found is None:
+        raise BadModel(
+            f"{assignment.scheme} needs to know what {assignment.layer.name} is given, and no calibration watched it"
+        )
+    return found

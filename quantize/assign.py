@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -45,21 +47,23 @@ class Rule:
 
     def matches(self, layer: Layer, component: str) -> bool:
         """component: "" stands for a graph by itself, which every rule is for."""
-        return (
-            (component == "" or fnmatchcase(component, self.component))
-            and self.kind in (None, layer.kind)
-            and fnmatchcase(layer.name, self.layers)
-        )
+        return _is_for(self, component) and self.kind in (None, layer.kind) and fnmatchcase(layer.name, self.layers)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What one layer gets.  reason: why it is not what was asked, or which rule asked for it."""
+    """What one layer gets.  reason: why it is not what was asked, or, as_asked, which rule asked for it."""
 
     layer: Layer
     scheme: str
     settings: Settings
     reason: str
+    as_asked: bool = True
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its scheme asks what the layer is given."""
+        return self.scheme != NONE and find_scheme(self.scheme).calibrated(self.settings)
 
     @property
     def size_bytes(self) -> int | None:
@@ -83,12 +87,20 @@ def assign(layers: Sequence[Layer], rules: Sequence[Rule], default: Rule, compon
 
 
 def check_rules(rules: Iterable[Rule], components: Mapping[str, Sequence[Layer]]) -> None:
-    """Raises BadProfile for a rule that matches no layer of any component.  components: name -> its layers."""
+    """Raises BadProfile for a rule that matches no component, or no layer of any.  components: name -> its layers."""
     for rule in rules:
-        if not any(rule.matches(layer, name) for name, layers in components.items() for layer in layers):
-            examples = [layer.name for layers in components.values() for layer in layers][:2]
-            named = f"layers are named like {', '.join(examples)}" if examples else "there are none"
-            raise BadProfile(f"{rule} matches no layer; {named}")
+        meant = {name: layers for name, layers in components.items() if _is_for(rule, name)}
+        if not meant:
+            raise BadProfile(f"{rule} matches no component; there are {', '.join(components)}")
+        if not any(rule.matches(layer, name) for name, layers in meant.items() for layer in layers):
+            nearest = _nearest(rule, [layer for layers in meant.values() for layer in layers])
+            hint = f"the nearest are {' and '.join(nearest)}" if nearest else "there are none"
+            raise BadProfile(f"{rule} matches no layer; {hint}")
+
+
+def unmet(assignments: Iterable[Assignment]) -> dict[str, int]:
+    """Reason -> how many layers did not get what was asked for them."""
+    return dict(Counter(assignment.reason for assignment in assignments if not assignment.as_asked))
 
 
 def full_settings(scheme: str, settings: Settings) -> Settings:
@@ -119,8 +131,24 @@ def _settle(layer: Layer, rule: Rule, asked: str) -> Assignment:
             refusal = f"{scheme.NAME} is for {' and '.join(scheme.KINDS)} layers only"
         if refusal is None:
             settled, note = scheme.settle(layer, full)
-            return Assignment(layer, scheme.NAME, settled, "; ".join([*why, *([note] if note else [])]) or asked)
+            reasons = [*why, *([note] if note else [])]
+            return Assignment(layer, scheme.NAME, settled, "; ".join(reasons) or asked, not reasons)
         first = not why
         name, settings = (rule.fallback if first and rule.fallback else scheme.FALLBACK), {}
         why.append(f"{refusal}, so {name}")
-    return Assignment(layer, NONE, {}, "; ".join(why) or asked)
+    return Assignment(layer, NONE, {}, "; ".join(why) or asked, not why)
+
+
+def _is_for(rule: Rule, component: str) -> bool:
+    return component == "" or fnmatchcase(component, rule.component)
+
+
+def _nearest(rule: Rule, layers: Sequence[Layer]) -> list[str]:
+    """The two layers with most of what the rule's pattern says in long pieces, each with its kind."""
+    said = rule.layers.lower()
+
+    def likeness(layer: Layer) -> int:
+        pieces = SequenceMatcher(None, said, layer.name.lower(), autojunk=False).get_matching_blocks()
+        return sum(piece.size**2 for piece in pieces)
+
+    return [f"{layer.name} ({layer.kind})" for layer in sorted(layers, key=likeness, reverse=True)[:2]]

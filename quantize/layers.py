@@ -18,14 +18,16 @@ KINDS = ("linear", "conv")
 _SCOPES = "pkg.torch.onnx.name_scopes"  # what torch's exporter says of each node
 _FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16")
 _FLOAT32 = 1  # as ONNX numbers its types
-_ROOT = "network."  # what compile/export.py puts a network under
+# What compile/export.py puts a network under, and what Transformers puts a text encoder under in some versions.
+_ROOTS = ("network.", "text_model.")
 
 
 @dataclass(frozen=True)
 class Layer:
     """A linear layer or a convolution.
 
-    name: torch's, dotted.  shape: torch's, (out, in) or (out, in / groups, height, width).
+    name: torch's, dotted; text encoders' without the text_model that Transformers has before it, and has not.
+    shape: torch's, (out, in) or (out, in / groups, height, width).
     weight: its initializer's name.  turned: stored as (in, out), as a MatMul wants it.
     """
 
@@ -115,15 +117,22 @@ def widens(node: ir.Node) -> bool:
 
 
 def _name(node: ir.Node, weight: ir.Value) -> str:
+    name = _full_name(node, weight)
+    for root in _ROOTS:
+        name = name.removeprefix(root)
+    return name
+
+
+def _full_name(node: ir.Node, weight: ir.Value) -> str:
     """From the weight's own name where it has one, else from the scope of the node that reads it."""
     stored = str(weight.name)
     for suffix in ("_fp16", "_bf16"):  # of compile/passes/store_weights.py
         stored = stored.removesuffix(suffix)
     if stored.endswith(".weight"):
-        return stored.removesuffix(".weight").removeprefix(_ROOT)
+        return stored.removesuffix(".weight")
     scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
     if len(scopes) > 1 and scopes[-2]:
-        return str(scopes[-2]).removeprefix(_ROOT)
+        return str(scopes[-2])
     parts = str(node.name).strip("/").split("/")  # /down_blocks.0/attentions.0/to_q/MatMul, from torch's old exporter
     if len(parts) > 1 and re.fullmatch(r"(MatMul|Gemm|Conv)(_\d+)?", parts[-1]):
         return ".".join(parts[:-1])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..runtime import lookup
+from .activations import Activation
 from .layers import Layer
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Scheme(Protocol):
     def check(self, settings: Settings) -> None:
         """Raises BadProfile for a value that no layer could have."""
 
+    def calibrated(self, settings: Settings) -> bool:
+        """Whether it asks what the layer is given."""
+
     def settle(self, layer: Layer, settings: Settings) -> tuple[Settings, str]:
         """What the layer gets of the settings, and why not all of it; the reason is empty where it gets all."""
 
@@ -45,8 +49,12 @@ class Scheme(Protocol):
     def size_bytes(self, layer: Layer, settings: Settings) -> int:
         """What the layer's weight takes, scales included."""
 
-    def quantize(self, model: ir.Model, layer: Layer, settings: Settings) -> None:
-        """Put codes and scales in place of the layer's weight.  Raises BadModel for NaN and infinity."""
+    def quantize(self, model: ir.Model, layer: Layer, settings: Settings, activation: Activation | None) -> None:
+        """Put codes and scales in place of the layer's weight.
+
+        activation: what the layer is given, never None where the scheme is `calibrated`.
+        Raises BadModel for NaN and infinity.
+        """
 
 
 def names() -> tuple[str, ...]:

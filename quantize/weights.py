@@ -38,10 +38,10 @@ def read_weight(tensor: ir.TensorProtocol, layer: Layer) -> np.ndarray:
 
 
 def initializer(model: ir.Model, name: str, array: np.ndarray) -> ir.Value:
-    """A new constant."""
+    """A new constant, of the array's shape; a number stays without dimensions."""
     import onnx_ir as ir
 
-    return _add(model, ir.Tensor(np.ascontiguousarray(array), name=name))
+    return _add(model, ir.Tensor(np.asarray(array, order="C"), name=name))
 
 
 def lazy_initializer(
@@ -62,6 +62,15 @@ def lazy_initializer(
         return ir.Tensor(array, dtype=kind, name=name)
 
     return _add(model, ir.LazyTensor(made, dtype=kind, shape=ir.Shape(list(shape)), name=name))
+
+
+def packed_initializer(model: ir.Model, name: str, dtype: str, codes: np.ndarray) -> ir.Value:
+    """A new constant of 4-bit codes, which is kept in memory as it is stored.  dtype: "INT4" or "UINT4"."""
+    import onnx_ir as ir
+
+    return _add(
+        model, ir.PackedTensor(pack(np.ascontiguousarray(codes)), ir.DataType[dtype], shape=codes.shape, name=name)
+    )
 
 
 def pack(codes: np.ndarray) -> np.ndarray:

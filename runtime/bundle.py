@@ -9,7 +9,7 @@ from typing import Any
 
 from . import lookup
 from .errors import BundleCorrupt, TargetMismatch
-from .manifest import NAME, Manifest, read_manifest
+from .manifest import NAME, Component, Manifest, read_manifest
 from .pipeline import Pipeline
 from .session import EngineOptions, Session, backend, open_session, require_device
 from .target import Target
@@ -37,9 +37,12 @@ class Bundle:
                 raise BundleCorrupt(f"{self.folder} has no component {name}")
             if self.options.residency == "one":
                 self.close()
-            artifact = self.folder / part.artifact
-            self._sessions[name] = open_session(artifact, part, self.target, self.manifest.shapes, self.options)
+            self._sessions[name] = self.open(part)
         return self._sessions[name]
+
+    def open(self, part: Component) -> Session:
+        """A new session over a component's artifact, which belongs to the caller."""
+        return open_session(self.folder / part.artifact, part, self.target, self.manifest.shapes, self.options)
 
     def replace_session(self, name: str, session: Session) -> None:
         """Run a component through another session, such as one that counts or records."""

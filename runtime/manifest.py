@@ -108,7 +108,8 @@ class File:
 class Golden:
     """A picture that this bundle must be able to print: prompt, settings, and the checkpoint's own result.
 
-    image: a PNG inside the bundle.  psnr_db: what this bundle reached where it was verified.
+    image: a PNG inside the bundle.  psnr_db, ssim, latent_distance: what this bundle reached where it was verified;
+    None where it was not measured.
     start, strength: the picture that it goes on from, a PNG inside the bundle too, and how far; None: from noise.
     """
 
@@ -122,6 +123,22 @@ class Golden:
     psnr_db: float
     start: str | None = None
     strength: float | None = None
+    ssim: float | None = None
+    latent_distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Pictures that show what their prompts say.  right: the bundle's.  reference: the checkpoint's, of as many."""
+
+    right: int
+    of: int
+    reference: int
+
+    @property
+    def lost(self) -> int:
+        """On balance; negative where the bundle draws more of them right."""
+        return self.reference - self.right
 
 
 @dataclass(frozen=True)
@@ -129,12 +146,17 @@ class Verification:
     """How and where the bundle was held against its reference.
 
     reference: "diffusers" or "onnx" (a folder of graphs that came without its checkpoint).
+    min_psnr_db, min_ssim, max_latent_distance: what every golden image must keep to; None: nothing was asked.
+    judge: for the demo model, where its budget asked for it.
     """
 
     target: str
     reference: str
     min_psnr_db: float
     goldens: tuple[Golden, ...]
+    min_ssim: float | None = None
+    max_latent_distance: float | None = None
+    judge: Judged | None = None
 
 
 @dataclass(frozen=True)

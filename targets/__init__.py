@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from types import ModuleType
 
 from ..runtime import lookup, session
@@ -15,8 +16,8 @@ PREFERENCE = (Target("openvino", "gpu"), Target("openvino", "cpu"), Target("ort"
 
 
 def names() -> tuple[str, ...]:
-    """The backends, as found on disk."""
-    return lookup.names(BACKENDS)
+    """The backends, as found on disk; a folder holds what they share, and is none."""
+    return tuple(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
 def backend(target: Target) -> ModuleType:

@@ -9,11 +9,19 @@ from ..runtime.manifest import Component
 from ..runtime.precision import Precision
 
 DEVICES = ("cpu", "gpu", "npu")
-SCHEMES = ("int8-weights", "int4")
+SCHEMES = ("int8-weights", "int8", "int4")  # of every device
+# Executed on CPUs only.  Its GPU plugin lists u8, i8, u4 and i4 as weights that it keeps compressed, not nf4, and the
+# NPU's page names 8-bit integers only; ready int4 models are published for NPUs, with one scale per channel.
+_SCHEMES = {"cpu": (*SCHEMES, "nf4"), "gpu": SCHEMES, "npu": SCHEMES}
 WHY = {
     "gpu": "an Intel GPU, the fastest device for these models that OpenVINO has here",
     "cpu": "OpenVINO runs on this processor, and is faster than ONNX Runtime on it",
 }
+
+
+def schemes(device: str) -> tuple[str, ...]:
+    """The schemes that the device runs, best first: the most exact, then the faster of those that are alike."""
+    return _SCHEMES[device]
 
 
 def check(device: str, component: str, precision: str, fixed: bool) -> None:
@@ -33,10 +41,14 @@ def build(graph: Path, component: Component, folder: Path) -> Path:
         import openvino
     except ImportError as reason:
         raise MissingPackage('this needs openvino; pip install "aquatint[openvino]"') from reason
+    from .lowering.openvino_nf4 import lower_nf4
+
     path = folder / "model.xml"
     try:
+        model = openvino.Core().read_model(graph)
+        lower_nf4(model)
         # The graph says in which bits each weight is stored; OpenVINO must not choose again.
-        openvino.save_model(openvino.Core().read_model(graph), path, compress_to_fp16=False)
+        openvino.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as reason:
         if "iostream" in str(reason):
             raise OutputFailed(f"can't write {path}; is the disk full?") from reason

@@ -1,4 +1,4 @@
-"""ONNX to what ONNX Runtime loads: the graph itself."""
+"""ONNX to what ONNX Runtime loads: the graph itself, its 4-bit weights as its own operators take them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from pathlib import Path
 from ..runtime.manifest import Component
 
 DEVICES = ("cpu",)
-SCHEMES = ("int8-weights", "int4")
+SCHEMES = ("int8-weights", "int8", "int4", "nf4")  # fp8 would run too, by no kernel of its own: slower, and less exact
 WHY = {"cpu": "OpenVINO is not installed, and ONNX Runtime runs on any processor"}
+
+
+def schemes(device: str) -> tuple[str, ...]:
+    """The schemes that the device runs, best first: the most exact, then the faster of those that are alike."""
+    return SCHEMES
 
 
 def check(device: str, component: str, precision: str, fixed: bool) -> None:
@@ -17,7 +22,16 @@ def check(device: str, component: str, precision: str, fixed: bool) -> None:
 
 
 def build(graph: Path, component: Component, folder: Path) -> Path:
-    """Copy the graph and its weights to `folder`; returns the graph's path."""
+    """Write the graph and its weights to `folder`; returns the graph's path."""
+    import onnx_ir as ir
+
+    from .lowering.matmul_bnb4 import lower_nf4
+    from .lowering.matmul_nbits import lower_int4
+
+    model = ir.load(graph)
+    if lower_nf4(model) + lower_int4(model):
+        ir.save(model, folder / graph.name, external_data=f"{graph.name}.data")
+        return folder / graph.name
     for file in graph.parent.glob(f"{graph.name}*"):
         shutil.copyfile(file, folder / file.name)
     return folder / graph.name

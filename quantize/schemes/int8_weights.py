@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..activations import Activation
 from ..layers import Layer
 from ..weights import initializer, lazy_initializer, read_weight, replace_weight, weight_tensor
 
@@ -28,6 +29,10 @@ def check(settings: Settings) -> None:
     """There is nothing to choose."""
 
 
+def calibrated(settings: Settings) -> bool:
+    return False
+
+
 def settle(layer: Layer, settings: Settings) -> tuple[Settings, str]:
     return settings, ""
 
@@ -40,15 +45,25 @@ def size_bytes(layer: Layer, settings: Settings) -> int:
     return layer.parameters + 4 * layer.shape[0]
 
 
-def quantize(model: ir.Model, layer: Layer, settings: Settings) -> None:
+def quantize(model: ir.Model, layer: Layer, settings: Settings, activation: Activation | None) -> None:
     """W -> DequantizeLinear(int8 codes, scales, axis of the outputs)"""
+    store(model, layer, NAME)
+
+
+def store(model: ir.Model, layer: Layer, scheme: str, factors: np.ndarray | None = None) -> None:
+    """The same for another scheme.  factors: (inputs,), by which the weights are divided before; None: by 1."""
     import onnx_ir as ir
 
     tensor = weight_tensor(model, layer)
-    scales = scales_of(read_weight(tensor, layer))
+
+    def read() -> np.ndarray:
+        weight = read_weight(tensor, layer)
+        return weight if factors is None else weight / factors.reshape(1, -1, *(1,) * (weight.ndim - 2))
+
+    scales = scales_of(read())
 
     def convert() -> np.ndarray:
-        codes = codes_of(read_weight(tensor, layer), scales)
+        codes = codes_of(read(), scales)
         return codes.T if layer.turned else codes
 
     stored = layer.shape[::-1] if layer.turned else layer.shape
@@ -56,7 +71,7 @@ def quantize(model: ir.Model, layer: Layer, settings: Settings) -> None:
     widths = initializer(model, f"{layer.name}.scales", scales)
     axis = 1 if layer.turned else 0
     node = ir.node("DequantizeLinear", [codes, widths], attributes={"axis": axis})
-    replace_weight(model, layer, NAME, [node])
+    replace_weight(model, layer, scheme, [node])
 
 
 def scales_of(weight: np.ndarray) -> np.ndarray:

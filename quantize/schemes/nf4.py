@@ -1,4 +1,8 @@
-"""4-bit weights of linear layers in NormalFloat, byte for byte those of bitsandbytes."""
+"""4-bit weights of linear layers in NormalFloat, byte for byte those of bitsandbytes.
+
+double: what bitsandbytes calls compress_statistics; the blocks' scales take 8 bits in place of 32, which saves 0.37
+bits per weight.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...runtime.errors import BadProfile
+from ..activations import Activation
+from ..doubled import BLOCK as SHARED
+from ..doubled import double
+from ..doubled import levels as double_levels
 from ..layers import Layer
 from ..weights import initializer, lazy_initializer, read_weight, replace_weight, weight_tensor
 
@@ -20,7 +29,7 @@ BITS = 4.5
 KINDS = ("linear",)
 OPSET = 21  # the first with 4-bit types
 FALLBACK = "int8-weights"
-SETTINGS: Settings = {}
+SETTINGS: Settings = {"double": False}
 BLOCK = 64  # weights of one absmax, along the flattened (out, in)
 # Quantiles of a normal distribution scaled to [-1, 1], with 0 among them.  Source: Dettmers et al. 2023,
 # arXiv:2305.14314, appendix E.
@@ -36,11 +45,18 @@ LEVELS = np.array(
 # The codes begin where the level below ends; a weight on a bound goes to the level below.
 BOUNDS = (LEVELS[1:] + LEVELS[:-1]) / np.float32(2)
 LEVELS_NAME = "aquatint.nf4.levels"
+DOUBLE_LEVELS_NAME = "aquatint.nf4.double_levels"
+TIME = "time_emb"  # as in int4
 SLICE = 1 << 12  # blocks that are worked on at once, which fit a processor's cache
 
 
 def check(settings: Settings) -> None:
-    """There is nothing to choose."""
+    if not isinstance(settings["double"], bool):
+        raise BadProfile(f"{NAME}'s double is true or false, not {settings['double']!r}")
+
+
+def calibrated(settings: Settings) -> bool:
+    return False
 
 
 def settle(layer: Layer, settings: Settings) -> tuple[Settings, str]:
@@ -48,18 +64,27 @@ def settle(layer: Layer, settings: Settings) -> tuple[Settings, str]:
 
 
 def refusal(layer: Layer, settings: Settings) -> str | None:
+    if TIME in layer.name:
+        return "a time embedding's error is in every block"
     if layer.parameters % BLOCK:
         return f"{layer.parameters} weights can't be divided into blocks of {BLOCK}"
     return None
 
 
 def size_bytes(layer: Layer, settings: Settings) -> int:
-    """The table of levels, which all layers share, is not counted."""
-    return layer.parameters // 2 + 4 * (layer.parameters // BLOCK)
+    """The tables of levels, which all layers share, are not counted."""
+    blocks = layer.parameters // BLOCK
+    if not settings["double"]:
+        return layer.parameters // 2 + 4 * blocks
+    shared = -(-blocks // SHARED)
+    return layer.parameters // 2 + SHARED * shared + 4 * shared + 4
 
 
-def quantize(model: ir.Model, layer: Layer, settings: Settings) -> None:
-    """W -> Transpose(Reshape(Mul(Gather(levels, Cast(uint4 codes)), absmax))), blocks along torch's (out, in)"""
+def quantize(model: ir.Model, layer: Layer, settings: Settings, activation: Activation | None) -> None:
+    """W -> Transpose(Reshape(Mul(Gather(levels, Cast(uint4 codes)), absmax))), blocks along torch's (out, in)
+
+    absmax is a constant, or with `double` what _doubled makes.
+    """
     import onnx_ir as ir
 
     tensor = weight_tensor(model, layer)
@@ -68,15 +93,16 @@ def quantize(model: ir.Model, layer: Layer, settings: Settings) -> None:
     def convert() -> np.ndarray:
         return codes_of(_blocks(read_weight(tensor, layer)), absmax)
 
-    levels = model.graph.initializers.get(LEVELS_NAME) or initializer(model, LEVELS_NAME, LEVELS)
+    levels = _shared(model, LEVELS_NAME, LEVELS)
     codes = lazy_initializer(model, f"{layer.name}.codes", "UINT4", (len(absmax), BLOCK), convert)
-    sizes = initializer(model, f"{layer.name}.absmax", absmax[:, None])
+    before = _doubled(model, layer, absmax) if settings["double"] else []
+    sizes = before[-1].outputs[0] if before else initializer(model, f"{layer.name}.absmax", absmax[:, None])
     shape = initializer(model, f"{layer.name}.shape", np.array(layer.shape, np.int64))
     index = ir.node("Cast", [codes], attributes={"to": ir.DataType.INT32})
     level = ir.node("Gather", [levels, index.outputs[0]])
     scaled = ir.node("Mul", [level.outputs[0], sizes])
     shaped = ir.node("Reshape", [scaled.outputs[0], shape])
-    nodes = [index, level, scaled, shaped]
+    nodes = [*before, index, level, scaled, shaped]
     if layer.turned:
         nodes.append(ir.node("Transpose", [shaped.outputs[0]], attributes={"perm": [1, 0]}))
     replace_weight(model, layer, NAME, nodes)
@@ -105,6 +131,33 @@ def packed(codes: np.ndarray) -> np.ndarray:
     flat = codes.reshape(-1)
     both: np.ndarray = (flat[::2] << np.uint8(4)) | flat[1::2]
     return both
+
+
+def _doubled(model: ir.Model, layer: Layer, absmax: np.ndarray) -> list[ir.Node]:
+    """absmax -> Add(Slice(Reshape(Mul(Gather(levels, Cast(uint8 codes)), sizes))), offset), of shape (blocks, 1)
+
+    Codes are filled up to whole blocks of 256; the Slice takes off what is too much, where there is any.
+    """
+    import onnx_ir as ir
+
+    found = double(absmax)
+    prefix = f"{layer.name}.absmax"
+    filled = np.pad(found.codes, (0, -len(absmax) % SHARED)).reshape(-1, SHARED)
+    index = ir.node("Cast", [initializer(model, f"{prefix}.codes", filled)], attributes={"to": ir.DataType.INT32})
+    level = ir.node("Gather", [_shared(model, DOUBLE_LEVELS_NAME, double_levels()), index.outputs[0]])
+    scaled = ir.node("Mul", [level.outputs[0], initializer(model, f"{prefix}.sizes", found.sizes[:, None])])
+    column = _shared(model, "aquatint.nf4.column", np.array([-1, 1], np.int64))
+    nodes = [index, level, scaled, ir.node("Reshape", [scaled.outputs[0], column])]
+    if filled.size > len(absmax):
+        ends = [_shared(model, f"aquatint.nf4.{end}", np.array([end], np.int64)) for end in (0, len(absmax))]
+        nodes.append(ir.node("Slice", [nodes[-1].outputs[0], *ends]))
+    offset = initializer(model, f"{prefix}.offset", np.array(found.offset, np.float32))
+    return [*nodes, ir.node("Add", [nodes[-1].outputs[0], offset])]
+
+
+def _shared(model: ir.Model, name: str, array: np.ndarray) -> ir.Value:
+    """A constant that all layers have in common."""
+    return model.graph.initializers.get(name) or initializer(model, name, array)
 
 
 def _blocks(weight: np.ndarray) -> np.ndarray:

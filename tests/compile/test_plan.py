@@ -8,7 +8,7 @@ import pytest
 
 from aquatint.compile.checkpoint import GENERAL_PROMPTS, find_checkpoint
 from aquatint.compile.plan import make_plan
-from aquatint.profiles.profile import CallDefaults, Goldens, ShapePlan, read_profile
+from aquatint.profiles.profile import CallDefaults, Goldens, QuantizeRule, ShapePlan, read_profile
 from aquatint.runtime import session
 from aquatint.runtime.errors import BadModel, BadProfile, BadRequest, OutputFailed, TargetMismatch, UnknownName
 from aquatint.runtime.manifest import Defaults
@@ -28,16 +28,28 @@ CONFIGS = {
     "vae": {"latent_channels": 4, "scaling_factor": 0.2, "block_out_channels": [8, 16, 16, 16]},
     "text_encoder": {"hidden_size": 32},
 }  # fmt: skip
+WEIGHTS = {
+    "unet": {"conv_in.weight": (16, 4, 3, 3), "mid_block.attentions.0.to_q.weight": (16, 320), "conv_in.bias": (16,)},
+    "vae": {"decoder.conv_in.weight": (16, 4, 3, 3), "encoder.conv_in.weight": (8, 4, 3, 3)},
+    "text_encoder": {"text_model.encoder.layers.0.mlp.fc1.weight": (64, 32)},
+}
+GRAPHS = {
+    "text_encoder": (["input_ids"], "last_hidden_state"),
+    "unet": (["sample", "timestep", "encoder_hidden_states"], "out_sample"),
+    "vae_decoder": (["latent_sample"], "sample"),
+    "vae_encoder": (["sample"], "latent_parameters"),
+}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A checkpoint of 100 float16 weights in each part, with the configurations of a small Stable Diffusion."""
+    """A checkpoint of few float16 weights, with the configurations of a small Stable Diffusion."""
     made = tmp_path / "models" / "tiny"
     for part, config in CONFIGS.items():
         (made / part).mkdir(parents=True)
         (made / part / "config.json").write_text(json.dumps(config))
-        safetensors.save_file({"w": np.zeros((10, 10), np.float16)}, made / part / "model.safetensors")
+        arrays = {name: np.zeros(shape, np.float16) for name, shape in WEIGHTS[part].items()}
+        safetensors.save_file(arrays, made / part / "model.safetensors")
     for name in ("tokenizer/vocab.json", "tokenizer/merges.txt"):
         (made / name).parent.mkdir(exist_ok=True)
         (made / name).touch()
@@ -77,8 +89,10 @@ def test_a_plan_says_what_will_be_made_from_what(plan, folder):
     assert made.shapes.sizes == ((128, 128),)  # 16 latents of 8 pixels
     assert made.defaults == Defaults(num_inference_steps=50, guidance_scale=7.5)
     assert [golden.prompt for golden in made.goldens] == [GENERAL_PROMPTS[0]]
-    assert made.parameters == dict.fromkeys((part.name for part in made.components), 100)
-    assert made.size_bytes(made.components[0]) == 400
+    sizes = {part.name: made.size_bytes(part) for part in made.components}
+    # 16 bits as in the file, even in exact; what has less than 256 elements is in 32.
+    unet = 2 * 16 * 36 + 2 * 16 * 320 + 4 * 16
+    assert sizes == {"text_encoder": 2 * 64 * 32, "unet": unet, "vae_decoder": 2 * 16 * 36, "vae_encoder": 2 * 8 * 36}
 
 
 def test_making_a_plan_reads_no_weights_and_writes_nothing(plan, folder, tmp_path):
@@ -112,18 +126,99 @@ def test_the_denoiser_takes_long_prompts_on_every_target(plan, target, fixed):
     assert made.shapes.extents(unet.rows)["tokens"].max == (77 if fixed else 308)
 
 
+def write_graph(path, inputs, output):
+    """A graph of the right names that computes nothing."""
+    ir = pytest.importorskip("onnx_ir")
+    kind = ir.TensorType(ir.DataType.FLOAT)
+    values = [ir.Value(name=name, type=kind, shape=ir.Shape(["n"])) for name in inputs]
+    node = ir.node("Identity", [values[0]])
+    node.outputs[0].name, node.outputs[0].type = output, kind
+    ir.save(ir.Model(ir.Graph(values, node.outputs, nodes=[node], opset_imports={"": 18}), ir_version=8), path)
+
+
 def test_a_folder_of_graphs_has_no_choice_of_layers(plan, folder):
     said = plan()
     assert [spec.name for spec in said.components[0].inputs] == ["input_ids", "clip_skip"]
     assert said.anatomy.settings["largest_clip_skip"] == 12  # Transformers' default number of layers
     for part in ("text_encoder", "unet", "vae_decoder", "vae_encoder"):
         (folder / part).mkdir(exist_ok=True)
-        (folder / part / "model.onnx").write_bytes(b"graph")
+        write_graph(folder / part / "model.onnx", *GRAPHS[part])
     (folder / "vae_decoder" / "config.json").write_text(json.dumps(CONFIGS["vae"]))
     taken = plan()
     assert [spec.name for spec in taken.components[0].inputs] == ["input_ids"]
     assert taken.anatomy.settings["largest_clip_skip"] is None
     assert taken.components[1:] == said.components[1:]
+
+
+def quantized(*rules, **schemes):
+    return {"quantize": schemes, "rules": rules}
+
+
+def test_each_layers_scheme_is_known_with_what_it_takes(plan):
+    made = plan(changes=quantized(QuantizeRule("none", layers="conv_in", component="unet"), default="int8-weights"))
+    schemes = {name: [found.scheme for found in given] for name, given in made.assignments.items()}
+    assert schemes == {
+        "text_encoder": ["int8-weights"], "unet": ["none", "int8-weights"],
+        "vae_decoder": ["int8-weights"], "vae_encoder": ["int8-weights"],
+    }  # fmt: skip
+    unet = made.components[1]
+    assert made.size_bytes(unet) == 2 * 16 * 36 + (16 * 320 + 4 * 16) + 4 * 16
+    assert made.unmet == {}
+
+
+def test_what_is_not_as_asked_is_counted_by_its_reason(plan):
+    rules = (QuantizeRule("int4", kind="linear", settings={"group_size": 128}),)
+    assert plan(changes=quantized(*rules, default="int4")).unmet == {
+        "groups of 32, as 128 does not divide 32 inputs": {"text_encoder": 1},
+        "groups of 64, as 128 does not divide 320 inputs": {"unet": 1},
+        "int4 is for linear layers only, so int8-weights": {"unet": 1, "vae_decoder": 1, "vae_encoder": 1},
+    }
+
+
+def test_a_component_that_no_rule_changes_is_none(plan):
+    made = plan(changes=quantized(QuantizeRule("int8-weights", layers="mid_block.*")))
+    assert {part.name: part.scheme for part in made.components} == {
+        "text_encoder": "none", "unet": "mixed", "vae_decoder": "none", "vae_encoder": "none"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rule, words",
+    [
+        (QuantizeRule("int4", layers="mid_blocks.*"), r"mid_blocks\.\* of \* -> int4 matches no layer; the nearest are "
+         r"mid_block\.attentions\.0\.to_q \(linear\) and "),
+        (QuantizeRule("int4", layers="conv_in", kind="linear", component="unet"), r"nearest are conv_in \(conv\)"),
+        (QuantizeRule("int4", component="unett*"), r"no component; there are text_encoder, unet, vae_decoder, vae_enc"),
+        (QuantizeRule("none", layers="decoder.*", component="unet"), "matches no layer"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_matches_nothing_is_refused_with_what_there_is(plan, rule, words):
+    with pytest.raises(BadProfile, match=words):
+        plan(changes=quantized(rule))
+
+
+def test_a_rule_for_several_components_may_match_in_one(plan):
+    assert plan(changes=quantized(QuantizeRule("int8-weights", layers="decoder.*"))).components[2].scheme == "mixed"
+
+
+def test_a_scheme_that_the_target_does_not_run_is_refused_with_what_would_work(plan, monkeypatch):
+    from aquatint.targets import backend
+
+    runs = {"openvino": {"cpu": ("int4", "nf4"), "gpu": ("nf4",), "npu": ()}, "ort": {"cpu": ("int8-weights", "int4")}}
+    for name, devices in runs.items():
+        monkeypatch.setattr(backend(Target(name, "cpu")), "schemes", devices.__getitem__)
+    words = "nf4, which unet asks for; it runs int8-weights, int4, and nf4 runs on openvino:cpu, openvino:gpu"
+    with pytest.raises(BadProfile, match=words):
+        plan(changes=quantized(QuantizeRule("nf4", kind="linear", component="unet")))
+    with pytest.raises(BadProfile, match="does not run int8-weights, which vae_decoder asks for"):
+        plan("openvino:cpu", changes=quantized(vae_decoder="int4"))  # a convolution, which falls back
+    plan("openvino:cpu", changes=quantized(text_encoder="int4"))  # where nothing does
+    half = {"precision": {"default": "fp16"}}
+    with pytest.raises(BadProfile, match=r"openvino:npu .* it runs none, and int4 runs on openvino:cpu, ort:cpu"):
+        plan("openvino:npu", changes={**half, **quantized(text_encoder="int4")})
+    runs["openvino"] |= {"cpu": (), "gpu": ()}
+    with pytest.raises(BadProfile, match="it runs int8-weights, int4, and no target runs nf4 yet"):
+        plan(changes=quantized(text_encoder="nf4"))
 
 
 @pytest.mark.parametrize("steps, expected", [(1, 1), (2, 1), (3, 1), (4, 2)])

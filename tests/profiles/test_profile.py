@@ -66,7 +66,10 @@ def test_an_unknown_profile_lists_the_known_ones(name):
 @pytest.mark.parametrize(
     "line, message",
     [
-        ("shapse = 1", "profile mine has no key shapse; known keys: budget, defaults, description, name, precision"),
+        (
+            "shapse = 1",
+            "profile mine has no key shapse; known keys: budget, calibration, defaults, description, name, precision",
+        ),
         ("[shapes]\nsize = 1", "has no key size; known keys: batch, guidance, height, prompt_chunks, sizes, width"),
         ("[verify]\nimage = 1", "verify has no key image; known keys: images, steps"),
         ("[defaults]\nsteps = 4", "has no key steps; known keys: guidance_scale, num_inference_steps, scheduler"),

@@ -1,4 +1,6 @@
-"""A small graph with every kind of layer, the UNet of a tiny checkpoint, and three ways to run a graph."""
+"""A small graph with every kind of layer, a tiny checkpoint's UNet, what both are given, and ways to run a graph."""
+
+import json
 
 import numpy as np
 import pytest
@@ -103,6 +105,52 @@ def unet(workshop, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """(float graph, feeds of each call) -> its Activations, as compile/calibration.py records them."""
+    ort = pytest.importorskip("onnxruntime")
+    from aquatint.quantize.activations import WATCHED, Activations, write_call
+    from aquatint.quantize.layers import find_layers
+    from aquatint.quantize.observe import HIGH, LOW, PLACES, ROWS, observe
+
+    def record(model, calls, rows=64):
+        folder = tmp_path_factory.mktemp("recorded")
+        (folder / WATCHED).write_text(json.dumps(observe(model, find_layers(model))), encoding="utf-8")
+        ir.save(model, folder / "observed.onnx", external_data="observed.data")
+        session = ort.InferenceSession(folder / "observed.onnx", providers=["CPUExecutionProvider"])
+        told = [output.name for output in session.get_outputs() if output.name.startswith((ROWS, LOW, HIGH))]
+        for index, feeds in enumerate(calls):
+            places = np.random.default_rng(index).random(rows, np.float32)
+            values = session.run(told, {**feeds, PLACES: places})
+            write_call(folder, index, dict(zip(told, values, strict=True)))
+        return Activations(folder)
+
+    return record
+
+
+@pytest.fixture(scope="session")
+def small_activations(small, recorded):
+    """What the small graph's layers are given, in three calls."""
+    rng = np.random.default_rng(1)
+    feeds = [
+        {"tokens": rng.integers(0, 20, (2, 6)), "picture": rng.standard_normal((2, 8, 5, 5)).astype(np.float32)}
+        for _ in range(2)
+    ]
+    return recorded(small.model(), [small.feeds, *feeds])
+
+
+@pytest.fixture(scope="session")
+def unet_activations(unet, recorded):
+    """What the UNet's layers are given: the inputs that the tests run it with, and others at two timesteps."""
+    path, _, feeds = unet
+    rng = np.random.default_rng(1)
+    calls = [feeds]
+    for timestep in (100, 900):
+        drawn = {name: rng.standard_normal(array.shape).astype(np.float32) for name, array in feeds.items()}
+        calls.append({**drawn, "timestep": np.full_like(feeds["timestep"], timestep)})
+    return recorded(ir.load(path), calls)
+
+
+@pytest.fixture(scope="session")
 def run_ort():
     """(folder of a graph, feeds) -> its outputs."""
     ort = pytest.importorskip("onnxruntime")
@@ -135,7 +183,11 @@ def dequantized():
     def evaluate(model):
         from aquatint.quantize.weights import LAYER
 
-        marked = [node for node in model.graph if LAYER in node.metadata_props]
+        marked = []
+        for node in model.graph:
+            constant = all(value.is_initializer() or value.producer() in marked for value in node.inputs)
+            if LAYER in node.metadata_props and constant:  # not those that round what the layer is given
+                marked.append(node)
         last = {node.metadata_props[LAYER]: node.outputs[0].name for node in marked}
         read = {value.name: value for node in marked for value in node.inputs if value.is_initializer()}
         empty = ir.Graph([], [], nodes=[], opset_imports=model.graph.opset_imports)

@@ -6,12 +6,17 @@ import pytest
 from aquatint.quantize.apply import Share, quantize_model
 from aquatint.quantize.assign import Rule, assign
 from aquatint.quantize.layers import find_layers
+from aquatint.runtime.errors import BadModel
 
 ir = pytest.importorskip("onnx_ir")
 
 
 def mixed(model):
-    rules = [Rule("int4", layers="block.0.up"), Rule("nf4", layers="down"), Rule("int8-weights", layers="grouped")]
+    rules = [
+        Rule("int4", layers="block.0.up", settings={"feedback": False}),
+        Rule("nf4", layers="down"),
+        Rule("int8-weights", layers="grouped"),
+    ]
     return assign(find_layers(model), rules, Rule("none"))
 
 
@@ -73,3 +78,41 @@ def test_nothing_assigned_changes_nothing(small):
     summary = quantize_model(model, assign(find_layers(model), [], Rule("none")))
     assert list(model.graph) == nodes
     assert summary.total.before_bytes == summary.total.after_bytes
+
+
+def test_a_layer_that_needs_calibration_says_so_by_its_name(small, small_activations):
+    model = small.model()
+    rules = [Rule("int8", layers="down")]
+    assignments = assign(find_layers(model), rules, Rule("none"))
+    with pytest.raises(BadModel, match="int8 needs to know what down is given, and no calibration watched it"):
+        quantize_model(model, assignments)
+    assert "network.down.weight" in model.graph.initializers
+    quantize_model(model, assignments, small_activations)
+    assert "down.codes" in model.graph.initializers
+
+
+def test_schemes_that_do_not_ask_are_given_nothing(small, monkeypatch):
+    from aquatint.quantize.activations import Activations
+    from aquatint.quantize.schemes import nf4
+
+    given = []
+    original = nf4.quantize
+    monkeypatch.setattr(nf4, "quantize", lambda *args: given.append(args[3]) or original(*args))
+    monkeypatch.setattr(Activations, "of", lambda *args: pytest.fail("it was read"))
+    model = small.model()
+    quantize_model(model, mixed(model), Activations.__new__(Activations))
+    assert given == [None]
+
+
+def test_calibrated_layers_beside_others_run_as_a_whole(small, small_activations, run_ort, run_openvino, tmp_path):
+    model = small.model()
+    rules = [Rule("int8", layers="block.0.up"), Rule("int4", layers="down")]
+    quantize_model(model, assign(find_layers(model), rules, Rule("int8-weights")), small_activations)
+    ir.save(model, tmp_path / "mixed.onnx")
+    ir.save(small.model(), tmp_path / "plain.onnx")
+    for run in (run_ort, run_openvino):
+        for ours, plain in zip(
+            run(tmp_path / "mixed.onnx", small.feeds), run(tmp_path / "plain.onnx", small.feeds), strict=True
+        ):
+            # Eight bits, and four with feedback, of normal weights.
+            assert np.sqrt(np.mean((ours - plain) ** 2) / np.mean(plain**2)) < 0.1

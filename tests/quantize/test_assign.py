@@ -2,8 +2,9 @@
 
 import pytest
 
-from aquatint.quantize.assign import Rule, assign, check_rules, full_settings
+from aquatint.quantize.assign import Rule, assign, check_rules, full_settings, unmet
 from aquatint.quantize.layers import Layer
+from aquatint.quantize.scheme import find_scheme
 from aquatint.runtime.errors import BadProfile, UnknownName
 
 QUERY = Layer("down.0.attn1.to_q", "linear", (320, 320), "a", turned=True)
@@ -58,7 +59,7 @@ def test_a_rule_may_name_another_way_out():
 
 def test_a_group_size_that_does_not_divide_gives_way_to_the_largest_that_does():
     found = given([Rule("int4", settings={"group_size": 128})])
-    assert found[QUERY.name].settings == {"group_size": 64, "symmetric": True}
+    assert found[QUERY.name].settings == full_settings("int4", {"group_size": 64})
     assert found[QUERY.name].reason == "groups of 64, as 128 does not divide 320 inputs"
     assert found[KEY.name].settings["group_size"] == 128
 
@@ -103,13 +104,47 @@ def test_a_rule_for_several_components_may_miss_one_of_them():
         check_rules([rule], {"text_encoder": [QUERY], "unet": []})
 
 
+def test_a_rule_for_no_component_is_refused_with_those_that_there_are():
+    rule = Rule("int4", component="unett")
+    with pytest.raises(BadProfile, match="unett -> int4 matches no component; there are text_encoder, unet"):
+        check_rules([rule], {"text_encoder": [QUERY], "unet": [CONV]})
+
+
+@pytest.mark.parametrize(
+    "rule, nearest",
+    [
+        (Rule("int4", layers="*.to_w"), "down.0.attn1.to_q (linear) and down.0.attn2.to_k (linear)"),
+        (Rule("int4", layers="Conv_In"), "conv_in (conv) and"),
+        (Rule("int4", layers="time.linear.*"), "time.linear (linear) and"),
+        (Rule("int4", layers="conv_in", kind="linear"), "conv_in (conv) and"),
+    ],
+)
+def test_a_rule_that_was_mistyped_is_told_what_it_may_have_meant(rule, nearest):
+    with pytest.raises(BadProfile) as refusal:
+        check_rules([rule], {"unet": LAYERS})
+    assert f"matches no layer; the nearest are {nearest}" in str(refusal.value)
+
+
+def test_layers_that_do_not_get_what_is_asked_are_counted_by_reason():
+    found = assign(LAYERS, [Rule("int4", settings={"group_size": 128})], KEEP)
+    assert unmet(found) == {
+        "groups of 64, as 128 does not divide 320 inputs": 1,
+        "17 inputs can't be divided into groups of 32, 64, 128, so int8-weights": 1,
+        "int4 is for linear layers only, so int8-weights": 1,
+    }
+    assert unmet(assign(LAYERS, [], Rule("int8-weights"))) == {}
+    assert unmet(assign([CONV], [Rule("int4", fallback="none")], KEEP)) == {
+        "int4 is for linear layers only, so none": 1
+    }
+
+
 def test_a_pattern_minds_its_case():
     with pytest.raises(BadProfile):
         assign(LAYERS, [Rule("int4", layers="CONV_IN")], KEEP)
 
 
 def test_unknown_words_are_refused_when_the_rule_is_made():
-    with pytest.raises(UnknownName, match=r"unknown scheme 'int3'; known: int4, int8_weights, nf4"):
+    with pytest.raises(UnknownName, match=r"unknown scheme 'int3'; known: .*int4, .*int8_weights, .*nf4"):
         Rule("int3")
     with pytest.raises(UnknownName, match="unknown scheme 'int3'"):
         Rule("int4", fallback="int3")
@@ -128,4 +163,6 @@ def test_impossible_settings_are_refused(settings):
 
 
 def test_what_is_left_out_has_its_default():
-    assert full_settings("int4", {"group_size": 32}) == {"group_size": 32, "symmetric": True}
+    full = full_settings("int4", {"group_size": 32})
+    assert full == {**find_scheme("int4").SETTINGS, "group_size": 32}
+    assert full["symmetric"] is True

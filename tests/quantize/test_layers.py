@@ -131,6 +131,20 @@ def test_a_graph_of_torchs_old_exporter_names_layers_by_their_nodes():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("root", ["", "network.", "text_model.", "network.text_model."])
+def test_a_layer_has_one_name_whatever_its_network_was_put_under(root):
+    weight, other = value(floats(4, 4), f"{root}text_projection.weight"), value(floats(4, 4), "val_7")
+    scopes = {"pkg.torch.onnx.name_scopes": str(["", f"{root}encoder.layers.0.mlp.fc1", "linear"])}
+
+    def nodes(x):
+        first = ir.node("MatMul", [x, weight])
+        return [first, ir.node("MatMul", [first.outputs[0], other], metadata_props=scopes)]
+
+    assert [layer.name for layer in find_layers(graph(nodes, [weight, other]))] == [
+        "text_projection", "encoder.layers.0.mlp.fc1",
+    ]  # fmt: skip
+
+
 def test_two_weights_of_one_name_are_told_apart():
     weights = [value(floats(4, 4), f"onnx::MatMul_{index}") for index in range(2)]
 

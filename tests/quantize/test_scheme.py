@@ -12,7 +12,7 @@ SCHEMES = [name for name in names() if name != NONE]
 
 
 def test_names_have_hyphens_and_none_comes_first():
-    assert names() == ("none", "int4", "int8-weights", "nf4")
+    assert names() == ("none", "fp8", "int4", "int8", "int8-weights", "nf4")
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -25,7 +25,7 @@ def test_a_scheme_has_all_that_is_asked_of_one(name):
     assert scheme.KINDS
     assert set(scheme.KINDS) <= set(KINDS)
     assert scheme.FALLBACK in names()
-    for function in ("check", "settle", "refusal", "size_bytes", "quantize"):
+    for function in ("check", "calibrated", "settle", "refusal", "size_bytes", "quantize"):
         asked = list(inspect.signature(getattr(Scheme, function)).parameters)[1:]
         assert list(inspect.signature(getattr(scheme, function)).parameters) == asked
     scheme.check(scheme.SETTINGS)
@@ -41,5 +41,5 @@ def test_every_way_out_ends(name):
 
 
 def test_an_unknown_scheme_lists_the_known_ones():
-    with pytest.raises(UnknownName, match="unknown scheme 'q4_k'; known: int4, int8_weights, nf4"):
+    with pytest.raises(UnknownName, match="unknown scheme 'q4_k'; known: fp8, int4, int8, int8_weights, nf4"):
         find_scheme("q4_k")

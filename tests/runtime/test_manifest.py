@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aquatint.runtime.errors import BundleCorrupt, BundleTooNew
-from aquatint.runtime.manifest import FORMAT, NAME, File, TensorSpec, read_manifest, write_manifest
+from aquatint.runtime.manifest import FORMAT, NAME, File, Judged, TensorSpec, read_manifest, write_manifest
 from aquatint.runtime.record import to_table
 
 NO_PLAIN_NAMES = [
@@ -58,6 +58,26 @@ def test_a_picture_to_start_from_is_one_of_the_bundles_files(tmp_path, manifest)
     listed = replace(changed, files={**changed.files, "golden/0-start.png": File("22" * 32, 5)})
     write_manifest(listed, tmp_path)
     assert read_manifest(tmp_path) == listed
+
+
+def test_all_that_was_measured_comes_back(tmp_path, manifest):
+    checked = manifest.verification
+    golden = replace(checked.goldens[0], ssim=0.99, latent_distance=0.01)
+    judge = Judged(right=150, of=200, reference=152)
+    measured = replace(checked, goldens=(golden,), min_ssim=0.9, max_latent_distance=0.1, judge=judge)
+    write_manifest(replace(manifest, verification=measured), tmp_path)
+    assert read_manifest(tmp_path).verification == measured
+    assert judge.lost == 2
+
+
+def test_a_manifest_from_before_ssim_and_the_judge_is_read(tmp_path, manifest):
+    table = to_table(manifest)["verification"]
+    for key in ("min_ssim", "max_latent_distance", "judge"):
+        del table[key]
+    for key in ("ssim", "latent_distance"):
+        del table["goldens"][0][key]
+    write(tmp_path, manifest, verification=table)
+    assert read_manifest(tmp_path) == manifest
 
 
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):

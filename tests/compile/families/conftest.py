@@ -9,6 +9,7 @@ from aquatint.compile.cache import Cache
 from aquatint.compile.checkpoint import find_checkpoint
 from aquatint.compile.family import find_family
 from aquatint.compile.plan import make_plan
+from aquatint.compile.quantized import QuantizedGraphs
 from aquatint.compile.torch_source import TorchSource
 from aquatint.profiles.profile import read_profile
 from aquatint.runtime.session import EngineOptions, open_session
@@ -66,7 +67,8 @@ def opened(workshop, checkpoint, tmp_path_factory):
         plan, made = source(name)
         run(name, next(network.stage for network in plan.anatomy.networks if network.name == component))
         part = next(part for part in plan.components if part.name == component)
-        place = cached_artifact(made, part, plan.recipes[component], shapes, Target.parse(target), shelf)
+        graphs = QuantizedGraphs(made, plan.recipes, None, shelf)
+        place = cached_artifact(graphs, part, shapes, Target.parse(target), shelf)
         artifact = next(file for file in sorted(place.iterdir()) if file.suffix in (".xml", ".onnx"))
         return open_session(artifact, part, Target.parse(target), shapes, EngineOptions())
 
