@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
-from contextlib import suppress
 from html import escape
 from pathlib import Path
 
 from PIL import Image
 
-from ..runtime.errors import BadRequest, OutputFailed
+from ..runtime.errors import BadRequest
+from ..runtime.pixels import write_whole
 from .comparison_figures import Comparison
 from .comparison_picture import draw_comparison
 from .comparison_table import Table, caption, figures, notes, parts
@@ -89,8 +88,8 @@ def write_report(found: Comparison, output: Path) -> tuple[Path, Path]:
     """Write the page and the picture beside it, each whole or not at all.  Raises BadRequest, OutputFailed."""
     picture = picture_beside(output)
     text, drawn = page(found), draw_comparison(found)
-    _write(output, lambda beside: beside.write_text(text, encoding="utf-8"))
-    _write(picture, lambda beside: drawn.save(beside, format="PNG", optimize=True))
+    write_whole(output, lambda beside: beside.write_text(text, encoding="utf-8"))
+    write_whole(picture, lambda beside: drawn.save(beside, format="PNG", optimize=True))
     return output, picture
 
 
@@ -129,16 +128,3 @@ def _image(picture: Image.Image, words: str) -> str:
     kind = ' class="small"' if max(picture.size) <= SMALL_PX else ""
     source = base64.b64encode(file.getvalue()).decode("ascii")
     return f'<img{kind} alt="{escape(words)}" src="data:image/png;base64,{source}">'
-
-
-def _write(path: Path, save: Callable[[Path], object]) -> None:
-    """Save under another name beside `path`, and rename."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        save(beside)
-        beside.replace(path)
-    except OSError as reason:
-        raise OutputFailed(f"can't write {path}: {reason.strerror or reason}") from reason
-    finally:
-        with suppress(OSError):
-            beside.unlink()

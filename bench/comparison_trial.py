@@ -21,11 +21,11 @@ from ..runtime.errors import Error
 from ..runtime.pipeline import Pipeline, Printing, finish
 from ..runtime.record import from_table, to_table
 from .likeness import STRENGTHS, drawn_mask, drawn_start, tasks
+from .process_memory import memory_bytes
 
 JOB, TRIAL, REASON = "job.json", "trial.json", "reason.txt"
 LEAST_STEPS = 3  # image to image leaves some out, and the first is not timed
 DONE = "done"  # a line of stdout for each step, and for each picture of the judge's
-STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def run_trial(job: Job, folder: Path) -> Trial:
         picture = finish(begin(pipe, bundle, prompt, job), watch).images[0]
         assert isinstance(picture, Image.Image)
         picture.save(folder / picture_file(index))
-    peak_bytes = _memory_bytes("VmHWM")
+    peak_bytes = memory_bytes("VmHWM")
     right = _judge(pipe, bundle) if job.judge else None
     pipe.close()
     return Trial(load_s, tuple(watch.step_s), peak_bytes, watch.anonymous_bytes, right)
@@ -114,7 +114,7 @@ class _Watch:
         now = time.perf_counter()
         if step.index > 0:  # the first one holds the prompt's encoding too
             self.step_s.append(now - self._last)
-        anonymous = _memory_bytes("RssAnon")
+        anonymous = memory_bytes("RssAnon")
         if anonymous is not None:
             self.anonymous_bytes = max(anonymous, self.anonymous_bytes or 0)
         print(DONE, flush=True)
@@ -141,17 +141,6 @@ def _judge(pipe: Pipeline, bundle: Bundle) -> int:
         print(DONE, flush=True)
     score = judge(zip(prompts, pictures))
     return round(score.scene * score.count)
-
-
-def _memory_bytes(key: str) -> int | None:
-    """A figure of this process as Linux keeps it: VmHWM, the peak, or RssAnon, now."""
-    # getrusage would tell a peak elsewhere too, but it counts in what the parent had before it started this process.
-    if not STATUS.is_file():
-        return None
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return 1024 * int(line.split()[1])
-    return None
 
 
 def main(folder: Path) -> None:

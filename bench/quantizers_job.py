@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.record import from_table, to_table
+from .process_memory import memory_bytes
 from .quantizers_list import OURS, Quantizer
 from .quantizers_material import Material
 
 JOB, MADE = "job.json", "made.json"
-STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def do_job(job: Job, folder: Path) -> Made:
         work = _ours(job.material, quantizer, folder)
     else:
         work = _nncf(job.material, quantizer, folder)
-    before = _memory_bytes("VmRSS")
+    before = memory_bytes("VmRSS")
     start = time.perf_counter()
     artifact = work()
     seconds = time.perf_counter() - start
-    peak = _memory_bytes("VmHWM")
+    peak = memory_bytes("VmHWM")
     return Made(str(artifact), seconds, None if peak is None or before is None else peak - before)
 
 
@@ -93,8 +93,7 @@ def _ours(material: Material, quantizer: Quantizer, folder: Path) -> Callable[[]
 
     def work() -> Path:
         model = ir.load(material.graph)
-        rules = () if quantizer.eight is None else (Rule("int8-weights", quantizer.eight),)
-        assignments = assign(find_layers(model), rules, Rule(quantizer.kind, settings=quantizer.settings))
+        assignments = assign(find_layers(model), (), Rule(quantizer.kind, settings=quantizer.settings))
         quantize_model(model, assignments, Activations(Path(material.rows)))
         ir.save(model, folder / "model.onnx", external_data="model.onnx.data")
         return openvino.build(folder / "model.onnx", material.component, folder)
@@ -134,16 +133,6 @@ def _left_by_us(material: Material, model: Any) -> list[str]:
     left = [found.layer for found in assign(find_layers(graph), (), Rule("int8")) if found.scheme != "int8"]
     weights = [graph.graph.initializers[layer.weight].const_value for layer in left]
     return named(model, [weight.numpy() for weight in weights if weight is not None])
-
-
-def _memory_bytes(key: str) -> int | None:
-    """A figure of this process as Linux keeps it: VmHWM, the peak, or VmRSS, now."""
-    if not STATUS.is_file():
-        return None
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return 1024 * int(line.split()[1])
-    return None
 
 
 def main(folder: Path) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OURS, NNCF = "ours", "NNCF"
-TIME = "*time_emb*"  # layers of the time embedding: few weights, and every block adds what they give
 KINDS = {
     "int8-weights": "8-bit weights",
     "int8": "8-bit weights and activations",
@@ -20,7 +19,7 @@ class Quantizer:
     """One way to quantize.
 
     kind: of KINDS, what it is held against.  settings: ours: of the scheme; NNCF: as quantizers_nncf reads them.
-    slow: takes minutes even of a small model.  eight: of ours, the layers that get int8-weights in its place.
+    slow: takes minutes even of a small model.
     """
 
     maker: str
@@ -28,7 +27,6 @@ class Quantizer:
     label: str
     settings: dict[str, Any] = field(default_factory=dict)
     slow: bool = False
-    eight: str | None = None
 
 
 QUANTIZERS = (
@@ -65,8 +63,6 @@ QUANTIZERS = (
     Quantizer(OURS, "int4", "int4, asymmetric", {"symmetric": False}),
     Quantizer(OURS, "int4", "int4, no feedback", {"feedback": False}),
     Quantizer(OURS, "int4", "int4, asymmetric, no feedback", {"symmetric": False, "feedback": False}),
-    Quantizer(OURS, "int4", "int4, time in 8 bits", eight=TIME),
-    Quantizer(OURS, "int4", "int4, time in 8 bits, no feedback", {"feedback": False}, eight=TIME),
     Quantizer(NNCF, "int4", "INT4_SYM", {"mode": "INT4_SYM"}),
     Quantizer(NNCF, "int4", "INT4_ASYM", {"mode": "INT4_ASYM"}),
     Quantizer(NNCF, "int4", "INT4_SYM, scale estimation", {"mode": "INT4_SYM", "with": ["scale_estimation"]}),
@@ -77,6 +73,5 @@ QUANTIZERS = (
     ),
     Quantizer(NNCF, "int4", "INT4_ASYM, GPTQ", {"mode": "INT4_ASYM", "with": ["gptq"]}),
     Quantizer(OURS, "nf4", "nf4"),
-    Quantizer(OURS, "nf4", "nf4, time in 8 bits", eight=TIME),
     Quantizer(NNCF, "nf4", "NF4", {"mode": "NF4"}),
 )  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ..runtime.errors import BadProfile
 from .activations import Activation
 
 METHODS = ("error", "percentile", "extremes")
@@ -61,6 +63,18 @@ class Codes:
     largest: float
     fake: Callable[[np.ndarray, np.float32, int | None], np.ndarray]
     lost: Callable[[np.ndarray], np.ndarray]
+
+
+def check_wishes(scheme: str, settings: Mapping[str, Any]) -> None:
+    """Raises BadProfile for settings that are fields of Wishes, and have no value that those can have."""
+    if settings["method"] not in METHODS:
+        raise BadProfile(f"{scheme} has method {', '.join(METHODS)}, not {settings['method']!r}")
+    for name in ("symmetric", "balance"):
+        if not isinstance(settings.get(name, True), bool):
+            raise BadProfile(f"{scheme}'s {name} is true or false, not {settings[name]!r}")
+    share = settings["percentile"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 90 <= share <= 100:
+        raise BadProfile(f"{scheme}'s percentile is from 90 to 100, not {share!r}")
 
 
 def find_range(activation: Activation, weight: np.ndarray, wishes: Wishes, codes: Codes | None = None) -> Range:

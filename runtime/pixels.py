@@ -42,6 +42,22 @@ def psnr_db(image: Image.Image, reference: Image.Image) -> float:
     return 100.0 if mean_square == 0 else min(100.0, 10 * float(np.log10(255.0**2 / mean_square)))
 
 
+def write_whole(path: Path, save: Callable[[Path], object]) -> None:
+    """Save under another name beside `path`, and rename: what was there stays until the new file is whole.
+
+    save: writes the file that it is given.  Raises OutputFailed where the folder is missing, unwritable or full.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        save(beside)
+        beside.replace(path)
+    except OSError as reason:
+        raise OutputFailed(f"can't write {path}: {reason.strerror or reason}") from reason
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+
+
 def save_png(image: Image.Image, path: Path, settings: dict[str, Any]) -> None:
     """Write a PNG that carries `settings` as JSON in its text, whole or not at all.
 
@@ -49,7 +65,7 @@ def save_png(image: Image.Image, path: Path, settings: dict[str, Any]) -> None:
     """
     text = PngInfo()
     text.add_itxt(TEXT_KEY, json.dumps(settings, ensure_ascii=False))
-    _write(path, lambda beside: image.save(beside, format="PNG", pnginfo=text))
+    write_whole(path, lambda beside: image.save(beside, format="PNG", pnginfo=text))
 
 
 def save_array(array: np.ndarray, path: Path) -> None:
@@ -59,7 +75,7 @@ def save_array(array: np.ndarray, path: Path) -> None:
         with beside.open("wb") as file:
             np.save(file, array, allow_pickle=False)
 
-    _write(path, save)
+    write_whole(path, save)
 
 
 def read_settings(path: Path) -> Any:
@@ -82,16 +98,3 @@ def read_settings(path: Path) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as reason:
         raise BadRequest(f"what {path} says of how it was made is damaged; it is no JSON") from reason
-
-
-def _write(path: Path, save: Callable[[Path], None]) -> None:
-    """Save under another name beside `path`, and rename: what was there stays until the new file is whole."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        save(beside)
-        beside.replace(path)
-    except OSError as reason:
-        raise OutputFailed(f"can't write {path}: {reason.strerror or reason}") from reason
-    finally:
-        with suppress(OSError):
-            beside.unlink()

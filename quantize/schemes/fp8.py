@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...runtime.errors import BadProfile
 from ..activations import Activation
 from ..inputs import round_input, rounded_before
 from ..layers import Layer
-from ..ranges import METHODS, Codes, Wishes, find_range
+from ..ranges import Codes, Wishes, check_wishes, find_range
 from ..readers import readers
 from ..weights import initializer, lazy_initializer, read_weight, replace_weight, weight_tensor
 from . import int8
@@ -33,11 +32,7 @@ SLICE = 1 << 16  # weights that are rounded at once
 
 
 def check(settings: Settings) -> None:
-    if settings["method"] not in METHODS:
-        raise BadProfile(f"{NAME} has method {', '.join(METHODS)}, not {settings['method']!r}")
-    share = settings["percentile"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 90 <= share <= 100:
-        raise BadProfile(f"{NAME}'s percentile is from 90 to 100, not {share!r}")
+    check_wishes(NAME, settings)
 
 
 def calibrated(settings: Settings) -> bool:

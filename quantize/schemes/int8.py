@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...runtime.errors import BadProfile
 from ..activations import Activation
 from ..inputs import round_input, rounded_before
 from ..layers import Layer
-from ..ranges import METHODS, Range, Wishes, find_range
+from ..ranges import Range, Wishes, check_wishes, find_range
 from ..readers import readers
 from ..weights import read_weight, weight_tensor
 from . import int8_weights
@@ -35,14 +34,7 @@ SHORTCUT = ".conv_shortcut"
 
 
 def check(settings: Settings) -> None:
-    if settings["method"] not in METHODS:
-        raise BadProfile(f"{NAME} has method {', '.join(METHODS)}, not {settings['method']!r}")
-    for name in ("symmetric", "balance"):
-        if not isinstance(settings[name], bool):
-            raise BadProfile(f"{NAME}'s {name} is true or false, not {settings[name]!r}")
-    share = settings["percentile"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 90 <= share <= 100:
-        raise BadProfile(f"{NAME}'s percentile is from 90 to 100, not {share!r}")
+    check_wishes(NAME, settings)
 
 
 def calibrated(settings: Settings) -> bool:
