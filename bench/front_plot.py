@@ -43,9 +43,14 @@ def draw_front(points: Sequence[Point], objective: Literal["time", "size"], file
     places = [(point.time_ratio if objective == "time" else point.size_bytes / 1e6, point) for point in points]
     best = _best(places)
     axes.plot([place for place, _ in best], [point.psnr_db for _, point in best], color=KEPT, alpha=0.35, zorder=1)
-    for place, point in places:
+    named: set[tuple[str, str]] = set()
+    for place, point in sorted(places, key=lambda pair: not pair[1].chosen):
         color = CHOSEN if point.chosen else KEPT if point.kept else MISSED
         axes.scatter(place, point.psnr_db, color=color, s=70 if point.chosen else 34, zorder=2)
+        where = (f"{place:.3g}", f"{point.psnr_db:.3g}")
+        if where in named:  # two mixes that come to the same; their names would lie over each other
+            continue
+        named.add(where)
         axes.annotate(point.name, (place, point.psnr_db), (6, 4), textcoords="offset points", fontsize=9, color=color)
     axes.set_xlabel("time of a step, against the unquantized profile's" if objective == "time" else "bundle, MB")
     axes.set_ylabel("worst golden image against the checkpoint's own, dB")

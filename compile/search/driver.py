@@ -194,7 +194,7 @@ def _choose(
     waiting = {NONE: unquantized(plan), **whole}
     for name in chosen:
         profile = _mixed(plan, name, steps[name], blocks)
-        if not any(profile.quantize == known.quantize and profile.rules == known.rules for known in waiting.values()):
+        if not any(_alike(profile, known) for known in waiting.values()):
             waiting[name] = profile
     total = len(waiting) + FINER
 
@@ -231,6 +231,12 @@ def _choose(
         return outcome.time_ratio if wishes.objective == "time" else outcome.size_bytes
 
     return Found(min(kept, key=cost), tuple(sorted(tried.values(), key=cost)), sensitivity)
+
+
+def _alike(one: Profile, other: Profile) -> bool:
+    """Whether they quantize alike."""
+    said = [{part: scheme for part, scheme in p.quantize.items() if scheme != NONE} for p in (one, other)]
+    return said[0] == said[1] and one.rules == other.rules
 
 
 def _between(names: Sequence[str], tried: Mapping[str, Candidate]) -> str | None:
