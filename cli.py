@@ -15,7 +15,7 @@ from .compile_options import CACHE, default_cache, model_options, read_model
 from .quantize_commands import quantize_group
 from .run_options import RunCommand, run_options
 from .runtime.errors import Error
-from .terminal import Progress, size_text, table
+from .terminal import Progress, drive, size_text, table
 
 if TYPE_CHECKING:
     from .compile.plan import Plan
@@ -81,14 +81,10 @@ def compile_command(
     if dry_run:
         return
     with Progress(logs=not quiet) as progress:
-        stages = compile_bundle(plan, Cache(asked.work))
-        while True:
-            try:
-                stage = next(stages)
-            except StopIteration as stop:
-                folder: Path = stop.value
-                break
-            progress.show(f"[{stage.index + 1}/{stage.total}] {stage.label}")
+        folder = drive(
+            compile_bundle(plan, Cache(asked.work)),
+            lambda stage: progress.show(f"[{stage.index + 1}/{stage.total}] {stage.label}"),
+        )
     if as_json:
         click.echo((folder / "manifest.json").read_text(encoding="utf-8"), nl=False)
     else:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .search_command import search_command
-from .terminal import Progress, table
+from .terminal import Progress, drive, table
 
 if TYPE_CHECKING:
+    from .bench.comparison import Progress as Doing
     from .bench.comparison_figures import Comparison
 
 
@@ -103,16 +104,14 @@ def report_command(
     picture_beside(output)  # a bad name is refused before anything slow
     work = compare(bundles, Ask(prompts, seed, steps, rounds, judge))
     with Progress(logs=True) as progress:
-        while True:
-            try:
-                now = next(work)
-            except StopIteration as stop:
-                found: Comparison = stop.value
-                break
+
+        def show(now: Doing) -> None:
             if now.done:
                 progress.bar(now.done, now.total, now.label)
             else:
                 progress.show(now.label)
+
+        found = drive(work, show)
         progress.show("writing the report")
         files = write_report(found, output)
     if as_json:

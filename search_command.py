@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .compile_options import model_options, read_model
-from .terminal import Progress, size_text, table
+from .terminal import Progress, drive, size_text, table
 
 if TYPE_CHECKING:
-    from .compile.search.driver import Candidate, Found
+    from .compile.search.driver import Candidate, Doing, Found
 
 
 @click.command("search")
@@ -80,17 +80,15 @@ def search_command(
     plan = make_plan(asked.checkpoint, asked.target, asked.profile, output=output.with_suffix(".bundle"))
     work = search(plan, Wishes(objective, components, schemes, single, candidates), Cache(asked.work))
     with Progress(logs=False) as progress:
-        while True:
-            try:
-                now = next(work)
-            except StopIteration as stop:
-                found: Found = stop.value
-                break
+
+        def show(now: Doing) -> None:
             if now.done:
                 progress.bar(now.done, now.total, now.label, "part")
             else:
                 progress.restart()
                 progress.show(f"[1/{now.total}] {now.label}" if now.total else now.label)
+
+        found = drive(work, show)
     chosen = found.chosen
     write_profile(chosen.profile, output, f"{objective} least for {plan.checkpoint.name} on {plan.target}")
     if plot is not None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
+from typing import TypeVar
+
+Doing = TypeVar("Doing")
+Result = TypeVar("Result")
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> str:
@@ -24,6 +28,17 @@ def size_text(size_bytes: float) -> str:
         if size_bytes >= 0.9995 * scale:  # what three digits round up to 1
             return f"{size_bytes / scale:.3g} {unit}"
     return f"{size_bytes:.0f} bytes"
+
+
+def drive(work: Generator[Doing, None, Result], show: Callable[[Doing], object]) -> Result:
+    """Run a generator to its end, showing what it yields; returns its result."""
+    while True:
+        try:
+            now = next(work)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+        show(now)
 
 
 class Progress:

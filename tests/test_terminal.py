@@ -140,3 +140,16 @@ def test_a_bar_of_nothing_done_yet_is_drawn(stderr):
     with Progress(logs=False) as progress:
         progress.bar(0, 4, "steps")
     assert "] 0/4" in stream.getvalue()
+
+
+def test_work_is_shown_as_it_goes_and_gives_its_result():
+    from aquatint.terminal import drive
+
+    def work():
+        yield 1
+        yield 2
+        return "done"
+
+    shown = []
+    assert drive(work(), shown.append) == "done"
+    assert shown == [1, 2]
