@@ -12,7 +12,7 @@ __all__ = ["load"]
 
 
 def load(path: str, **options: Any) -> Pipeline:
-    """Open the bundle at `path` as a pipeline; see aquatint.runtime.bundle.load for the options."""
-    from .runtime.bundle import load as load_bundle
+    """Open the bundle at `path` as a pipeline; see aquatint.runtime.load.load for the options."""
+    from .runtime.load import load as load_bundle
 
     return load_bundle(path, **options)

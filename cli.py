@@ -12,6 +12,7 @@ import click
 
 from . import __version__
 from .compile_options import CACHE, default_cache, model_options, read_model
+from .engine_options import engine_options, read_engine_options
 from .quantize_commands import quantize_group
 from .run_options import RunCommand, run_options
 from .runtime.errors import Error
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from .compile.plan import Plan
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-DEVICE = click.option("--device", help="Another device of the bundle's engine than it was built for, such as cpu.")
-LOW_MEMORY = click.option(
-    "--low-memory", is_flag=True, help="Keep one component in memory at a time; each is loaded again at every call."
-)
-THREADS = click.option("--threads", type=click.IntRange(1), help="Threads of a CPU.  [default: the engine's choice]")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -50,6 +46,17 @@ def cli() -> None:
     "COMPONENT=SCHEME,... for some.  [default: the profile's]",
 )
 @click.option("--require-device", is_flag=True, help="Refuse where the target's device is not here to verify on.")
+@click.option(
+    "--build-on-device",
+    is_flag=True,
+    help="For tensorrt: the bundle carries ONNX, and each machine builds its own engines of it, at its first load or "
+    "by `aquatint build`, and verifies them.",
+)
+@click.option(
+    "--portable",
+    is_flag=True,
+    help="For tensorrt: engines for every GPU from Ampere on, not only this one's kind; slower.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("-q", "--quiet", is_flag=True, help="No plan and no log lines.")
 @JSON
@@ -58,6 +65,8 @@ def compile_command(
     prompts: tuple[str, ...],
     quantize: str | None,
     require_device: bool,
+    build_on_device: bool,
+    portable: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -72,9 +81,16 @@ def compile_command(
     from .compile.cache import Cache
     from .compile.driver import compile_bundle
     from .compile.plan import make_plan
+    from .targets import widest
 
     plan = make_plan(
-        asked.checkpoint, asked.target, asked.profile, output=output, prompts=prompts, require_device=require_device
+        asked.checkpoint,
+        widest(asked.target) if portable else asked.target,
+        asked.profile,
+        output=output,
+        prompts=prompts,
+        require_device=require_device,
+        on_device=build_on_device,
     )
     if not quiet or dry_run:
         click.echo(_plan_text(plan), err=not dry_run or as_json)
@@ -82,7 +98,7 @@ def compile_command(
         return
     with Progress(logs=not quiet) as progress:
         folder = drive(
-            compile_bundle(plan, Cache(asked.work)),
+            compile_bundle(plan, Cache(asked.work), lambda step: progress.show(str(step))),
             lambda stage: progress.show(f"[{stage.index + 1}/{stage.total}] {stage.label}"),
         )
     if as_json:
@@ -94,18 +110,13 @@ def compile_command(
 @cli.command("run", cls=RunCommand, params=run_options())
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.argument("prompt", required=False)
-@DEVICE
-@THREADS
-@LOW_MEMORY
+@engine_options
 @JSON
 def run_command(
     bundle: Path | None,
     prompt: str | None,
     output: Path | None,
     like: Path | None,
-    device: str | None,
-    threads: int | None,
-    low_memory: bool,
     as_json: bool,
     **words: Any,
 ) -> None:
@@ -117,11 +128,12 @@ def run_command(
     aquatint run --like star.png --seed 5
     """
     from .run import plan_job, plan_like
+    from .runtime.building import build_engines
     from .runtime.bundle import open_bundle, pipeline_of
     from .runtime.denoise import Step
     from .runtime.pipeline import finish
-    from .runtime.session import EngineOptions
 
+    device, options = read_engine_options(words)
     asked = {name: value for name, value in words.items() if value is not None}
     if like is not None:
         job = plan_like(like, bundle, prompt, asked, output)
@@ -130,7 +142,6 @@ def run_command(
     else:
         raise click.UsageError("give BUNDLE and PROMPT, or --like and a picture to make again")
     _say(*job.notes)
-    options = EngineOptions(threads, "one" if low_memory else "all")
     opened = open_bundle(job.bundle, device=device, options=options)
     if job.target not in (None, str(opened.target)):
         _say(f"{like} was made on another target, and this is {opened.target}; the picture may differ")
@@ -146,6 +157,7 @@ def run_command(
                 progress.bar(step.index + 1, step.total, "denoising")
             return last
 
+        drive(build_engines(opened), progress.show)
         progress.show("loading the engines")
         pipe.prepare()
         progress.restart()
@@ -161,19 +173,18 @@ def run_command(
 
 @cli.command("verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@DEVICE
-@THREADS
-@LOW_MEMORY
+@engine_options
 @JSON
-def verify_command(bundle: Path, device: str | None, threads: int | None, low_memory: bool, as_json: bool) -> None:
+def verify_command(bundle: Path, as_json: bool, **words: Any) -> None:
     """Check every file's hash, then print BUNDLE's golden images on this machine and compare."""
+    from .runtime.building import build_engines
     from .runtime.bundle import open_bundle
     from .runtime.goldens import print_goldens
-    from .runtime.session import EngineOptions
 
-    options = EngineOptions(threads, "one" if low_memory else "all")
+    device, options = read_engine_options(words)
     opened = open_bundle(bundle, device=device, hashes=True, options=options)
     with Progress(logs=False) as progress:
+        drive(build_engines(opened), progress.show)
         progress.show("printing the golden images")
         found = print_goldens(opened)
     asked = opened.manifest.verification
@@ -199,6 +210,28 @@ def verify_command(bundle: Path, device: str | None, threads: int | None, low_me
         click.echo(f"on {opened.target}\n{table([*rows, least], ('golden image', 'PSNR', 'SSIM', 'latent distance'))}")
 
 
+@cli.command("build")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("-q", "--quiet", is_flag=True, help="No log lines.")
+def build_command(bundle: Path, quiet: bool) -> None:
+    """Build this machine's own engines of BUNDLE, which was compiled with --build-on-device, and verify them.
+
+    They are kept beside the bundle.  The first run would do the same; here it can be done ahead.
+    """
+    from .runtime.building import build_engines
+    from .runtime.bundle import open_bundle
+
+    opened = open_bundle(bundle, hashes=True)
+    if opened.builder is None:
+        raise click.UsageError(f"{bundle} has nothing to build: its artifacts run on {opened.target} as they are")
+    with Progress(logs=not quiet) as progress:
+        goldens = drive(build_engines(opened), progress.show)
+    if not goldens:
+        click.echo("built and verified before")
+    for golden in goldens:
+        click.echo(f"{_figure(golden.psnr_db, ' dB')}  {golden.prompt}")
+
+
 @cli.command("inspect")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @JSON
@@ -220,14 +253,10 @@ def inspect_command(bundle: Path, as_json: bool) -> None:
 @JSON
 def targets_command(as_json: bool) -> None:
     """List the targets: what can be built for, and what this machine can run."""
-    from .inspection import describe_targets
+    from .catalogue import describe_targets, targets_text
 
     rows = describe_targets()
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        cells = [(r["target"], r["engine"], "yes" if r["here"] else "no", r["device"]) for r in rows]
-        click.echo(table(cells, ("target", "engine", "runs here", "device")))
+    click.echo(json.dumps(rows, indent=2) if as_json else targets_text(rows))
 
 
 @cli.command("profiles")

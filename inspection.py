@@ -1,15 +1,13 @@
-"""Plans, bundles and targets, as text for people."""
+"""Plans and bundles, as text for people."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from .runtime import session
-from .runtime.errors import MissingPackage
 from .runtime.manifest import Golden, Manifest
+from .runtime.room import needed_bytes
 from .runtime.shapes import Shapes
-from .runtime.target import Target
 from .terminal import size_text, table
 
 if TYPE_CHECKING:
@@ -20,7 +18,11 @@ if TYPE_CHECKING:
 def plan_text(plan: Plan) -> str:
     """What a compile is about to do."""
     budget = plan.profile.budget
-    away = "" if plan.verify_on == plan.target else f" ({plan.target} is not on this machine)"
+    away = f" ({plan.target} is not on this machine)"
+    if plan.order.on_device:
+        away = ", and again by every machine that builds its engines of it"
+    elif plan.verify_on == plan.target:
+        away = ""
     head = [
         ("model", f"{plan.checkpoint.source} ({plan.anatomy.pipeline})"),
         *(("LoRA", f"{lora.file.name} at scale {lora.scale:g}") for lora in plan.checkpoint.loras),
@@ -50,7 +52,8 @@ def manifest_text(manifest: Manifest) -> str:
         ("model", f"{model.name} ({model.family}), from {model.source}"),
         *((a.kind, _word(a.tokens) if a.tokens else f"{a.name} at scale {a.scale:g}") for a in model.adapters),
         ("licence", model.license or "not stated by the model"),
-        ("target", f"{manifest.target}, needs " + ", ".join(f"{k} {v}" for k, v in manifest.requires.items())),
+        ("target", ", needs ".join(filter(None, (manifest.target, _packages(manifest.requires))))),
+        *_device_lines(manifest),
         ("profile", manifest.profile),
         ("shapes", shapes_text(manifest.shapes)),
         ("defaults", f"{usual.num_inference_steps} steps, guidance scale {usual.guidance_scale:g}"),
@@ -90,54 +93,20 @@ def manifest_text(manifest: Manifest) -> str:
     )
 
 
-def describe_targets() -> list[dict[str, Any]]:
-    """Every target that can be built for: whether this machine has it, and what it is."""
-    from .targets import all_targets
-
-    rows = []
-    for word in all_targets():
-        target = Target.parse(word)
-        row: dict[str, Any] = {"target": word, "engine": "not installed", "here": False, "device": ""}
-        try:
-            row["engine"] = " ".join(f"{k} {v}" for k, v in session.backend(target).versions().items())
-            row["here"] = target.device in session.devices(target)
-            row["device"] = session.backend(target).describe(target.device) if row["here"] else ""
-        except MissingPackage as reason:
-            row["device"] = str(reason)
-        rows.append(row)
-    return rows
+def _device_lines(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the artifacts are bound to, or are to be built into, and what they take of a device's memory."""
+    bounds = [part.bound for part in manifest.components if part.bound is not None]
+    for device, packages in sorted({(bound.device, _packages(bound.versions)) for bound in bounds}):
+        yield "plans", f"for {device}, by {packages} only"
+    if manifest.build is not None:
+        yield "engines", "built by each machine of the ONNX in here: aquatint build"
+    if any(part.memory for part in manifest.components):
+        whole, one = (size_text(needed_bytes(manifest.components, residency)) for residency in ("all", "one"))
+        yield "on the GPU", f"{whole}, or {one} with --low-memory, by the figures of its parts"
 
 
-def describe_schemes() -> list[dict[str, Any]]:
-    """Every scheme: what it stores, its bits per weight, its settings, and the targets that run it."""
-    from .quantize.scheme import NONE, find_scheme, names
-    from .targets import all_targets, backend
-
-    targets = [Target.parse(word) for word in all_targets()]
-    rows = []
-    for name in names():
-        if name != NONE:
-            scheme = find_scheme(name)
-            runs = [str(target) for target in targets if name in backend(target).schemes(target.device)]
-            rows.append({
-                "scheme": name, "bits": scheme.BITS, "what": scheme.DESCRIPTION, "settings": dict(scheme.SETTINGS),
-                "calibrated": scheme.calibrated(scheme.SETTINGS), "targets": runs,
-            })  # fmt: skip
-    return rows
-
-
-def schemes_markdown() -> str:
-    """The same as the table of docs/quantization.md."""
-    from .targets import all_targets
-
-    targets = all_targets()
-    lines = ["| scheme | bits | what it stores | calibrated | " + " | ".join(targets) + " |"]
-    lines.append("|---|---|---|---|" + "---|" * len(targets))
-    for row in describe_schemes():
-        runs = " | ".join("yes" if target in row["targets"] else "" for target in targets)
-        asks = "yes" if row["calibrated"] else ""
-        lines.append(f"| `{row['scheme']}` | {row['bits']:g} | {row['what']} | {asks} | {runs} |")
-    return "\n".join(lines)
+def _packages(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {release}" for name, release in versions.items())
 
 
 def shapes_text(shapes: Shapes) -> str:

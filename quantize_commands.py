@@ -33,7 +33,7 @@ quantize_group.add_command(search_command)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def schemes_command(markdown: bool, as_json: bool) -> None:
     """List the schemes: what each stores, and which targets run it."""
-    from .inspection import describe_schemes, schemes_markdown
+    from .catalogue import describe_schemes, schemes_markdown
 
     rows = describe_schemes()
     if as_json:

@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.record import from_table, to_table
+from ..runtime.shapes import Shapes
+from ..runtime.target import Target
+from ..targets.order import Order
 from .process_memory import memory_bytes
 from .quantizers_list import OURS, Quantizer
 from .quantizers_material import Material
 
 JOB, MADE = "job.json", "made.json"
+ORDER = Order(Target("openvino", "cpu"), Shapes(((512, 512),)))  # OpenVINO's files are the same for all sizes
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def do_job(job: Job, folder: Path) -> Made:
 def _float(material: Material, folder: Path) -> Callable[[], Path]:
     from ..targets import openvino
 
-    return lambda: openvino.build(Path(material.graph), material.component, folder)
+    return lambda: openvino.build(Path(material.graph), material.component, folder, ORDER)
 
 
 def _ours(material: Material, quantizer: Quantizer, folder: Path) -> Callable[[], Path]:
@@ -96,7 +100,7 @@ def _ours(material: Material, quantizer: Quantizer, folder: Path) -> Callable[[]
         assignments = assign(find_layers(model), (), Rule(quantizer.kind, settings=quantizer.settings))
         quantize_model(model, assignments, Activations(Path(material.rows)))
         ir.save(model, folder / "model.onnx", external_data="model.onnx.data")
-        return openvino.build(folder / "model.onnx", material.component, folder)
+        return openvino.build(folder / "model.onnx", material.component, folder, ORDER)
 
     return work
 

@@ -11,12 +11,15 @@ from types import TracebackType
 
 from ..runtime.bundle import sha256_of
 from ..runtime.manifest import Component, File, Golden, Manifest, write_manifest
+from ..targets.card import CARD, with_card
 from .cache import KEY, alive
 from .draft import draft_manifest
 from .plan import Plan
 from .source import Source
 from .start_picture import start_picture
 from .tokenizers import write_tokenizer
+
+MAIN = (".plan", ".xml", ".onnx")  # how artifacts end, before what they need beside them
 
 
 class Staging:
@@ -43,10 +46,10 @@ class Staging:
         folder = self.folder / component.name
         folder.mkdir()
         for file in place.iterdir():
-            if file.name != KEY:
+            if file.name not in (KEY, CARD):
                 shutil.copyfile(file, folder / file.name)
-        main = next(file for file in sorted(folder.iterdir()) if file.suffix in (".xml", ".onnx"))
-        self._parts.append(replace(component, artifact=f"{component.name}/{main.name}"))
+        main = min((file for file in folder.iterdir() if file.suffix in MAIN), key=lambda file: MAIN.index(file.suffix))
+        self._parts.append(with_card(replace(component, artifact=f"{component.name}/{main.name}"), place))
 
     def finish(self, source: Source) -> Manifest:
         """Add tokenizers and golden pictures, and write the manifest, its qualities still to be measured."""

@@ -9,6 +9,7 @@ from .. import __version__
 from ..runtime.manifest import FORMAT, Component, Manifest, Model, Verification
 from ..runtime.session import backend
 from ..runtime.target import Target
+from ..targets import backend as builder
 from .adapters import adapter_records
 from .plan import Plan
 from .source import versions
@@ -17,7 +18,8 @@ from .source import versions
 def draft_manifest(plan: Plan, components: tuple[Component, ...], target: Target) -> Manifest:
     """What is known before anything is built: all but the files, their hashes and what is measured."""
     checkpoint, budget = plan.checkpoint, plan.profile.budget
-    engine = backend(target).versions()
+    ours = target == plan.target
+    engine = builder(target).requires(plan.order) if ours else backend(target).versions()
     words = {embedding.token: embedding.vectors for embedding in checkpoint.embeddings}
     return Manifest(
         format=FORMAT,
@@ -48,6 +50,7 @@ def draft_manifest(plan: Plan, components: tuple[Component, ...], target: Target
         built_with={**{"aquatint": __version__}, **versions(), **engine},
         requires=engine,
         files={},
+        build=plan.profile.tensorrt if ours and plan.order.on_device else None,
     )
 
 

@@ -10,6 +10,7 @@ from ..runtime.bundle import Bundle
 from ..runtime.goldens import print_goldens
 from ..runtime.manifest import Component, write_manifest
 from ..runtime.session import EngineOptions
+from ..targets.order import Watch, silent
 from .assemble import Staging
 from .build import cached_artifact
 from .cache import Cache
@@ -35,8 +36,10 @@ class Progress:
     label: str
 
 
-def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
+def compile_bundle(plan: Plan, cache: Cache, watch: Watch = silent) -> Generator[Progress, None, Path]:
     """Yield each stage as it begins; returns the bundle's folder.
+
+    watch: is told the steps of a long build.
 
     Raises QualityMissed or NonFinite where the result is not good enough; then there is no bundle.
     Killed at any moment it leaves none either, and the next run takes up from the cache.
@@ -62,10 +65,11 @@ def compile_bundle(plan: Plan, cache: Cache) -> Generator[Progress, None, Path]:
         recording = record(plan, source, cache)
     graphs = QuantizedGraphs(source, plan.recipes, recording, cache)
 
+    order = replace(plan.order, watch=watch)
     with Staging(plan) as staging:
         for component in plan.components:
             yield next(progress)
-            staging.add_artifact(component, cached_artifact(graphs, component, plan.shapes, plan.target, cache))
+            staging.add_artifact(component, cached_artifact(graphs, component, order, cache))
         manifest = staging.finish(source)
         bundle = Bundle(staging.folder, manifest, plan.verify_on, EngineOptions(residency="one"))
         culprits = Culprits(source, lambda part: graphs.graph(part.name))

@@ -15,6 +15,7 @@ from ..quantize.assign import Rule
 from ..quantize.scheme import NONE
 from ..runtime.manifest import Component
 from ..runtime.session import EngineOptions, Session, open_session
+from ..targets.card import with_card
 from .build import cached_artifact
 from .cases import read_cases
 from .memory import release_memory
@@ -45,9 +46,9 @@ def compare_pace(session: Session, component: Component, plan: Plan, graphs: Qua
     release_memory()
     plain = replace(component, scheme=NONE, quality={})
     floats = replace(graphs, recipes={component.name: Recipe(Rule(NONE))})
-    place = cached_artifact(floats, plain, plan.shapes, plan.target, graphs.cache)
+    place = cached_artifact(floats, plain, plan.order, graphs.cache)
     artifact = place / Path(component.artifact).name
-    reference = open_session(artifact, plain, plan.verify_on, plan.shapes, EngineOptions())
+    reference = open_session(artifact, with_card(plain, place), plan.verify_on, plan.shapes, EngineOptions())
     ratio = quantized / call_seconds(reference, feeds)
     reference.close()
     release_memory()

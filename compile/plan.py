@@ -15,7 +15,8 @@ from ..runtime.precision import Precision
 from ..runtime.scheduler import make_scheduler
 from ..runtime.shapes import Shapes
 from ..runtime.target import Target
-from ..targets import AUTO, all_targets, backend, choose, nearest
+from ..targets import AUTO, all_targets, backend, choose, in_words, nearest
+from ..targets.order import Order
 from .adapters import check_adapters
 from .checkpoint import Checkpoint
 from .family import Anatomy, Network, find_family
@@ -29,7 +30,9 @@ from .tokenizers import check_tokenizer
 
 @dataclass(frozen=True)
 class Plan:
-    """What a compile will do.  reason: why this target.  verify_on: the target that the bundle is verified on.
+    """What a compile will do.
+
+    order: of its artifacts.  reason: why this target.  verify_on: the target that the bundle is verified on.
 
     recipes: what is asked for each component's layers.  assignments: what each layer gets.  weights: all tensors.
     """
@@ -37,10 +40,9 @@ class Plan:
     checkpoint: Checkpoint
     anatomy: Anatomy
     profile: Profile
-    target: Target
+    order: Order
     reason: str
     verify_on: Target
-    shapes: Shapes
     components: tuple[Component, ...]
     recipes: dict[str, Recipe]
     assignments: dict[str, tuple[Assignment, ...]]
@@ -48,6 +50,16 @@ class Plan:
     goldens: tuple[GoldenPlan, ...]
     defaults: Defaults
     output: Path
+
+    @property
+    def target(self) -> Target:
+        """What the bundle is for."""
+        return self.order.target
+
+    @property
+    def shapes(self) -> Shapes:
+        """The sizes that it is built for."""
+        return self.order.shapes
 
     def size_bytes(self, component: Component) -> int:
         """What the component's weights will take."""
@@ -77,27 +89,31 @@ def make_plan(
     output: Path | None = None,
     prompts: tuple[str, ...] = (),
     require_device: bool = False,
+    on_device: bool = False,
 ) -> Plan:
     """Resolve and check; reads configurations, headers and graphs, no weights.
 
     target_word: a target or "auto".  output: the bundle's folder, by default named after model and target.
-    prompts: of the golden images, in place of the checkpoint's.
+    prompts: of the golden images, in place of the checkpoint's.  on_device: the machine that runs the bundle builds its
+    engines.
     Raises Error for whatever can't be built, saying what would work.
     """
     chosen, reason = choose() if target_word == AUTO else (Target.parse(target_word), "asked for")
     builder = backend(chosen)
-    verify_on = nearest(chosen)
+    anatomy = _anatomy(checkpoint)
+    shapes = profile.shapes.resolve(anatomy.native)
+    order = Order(chosen, shapes, profile.tensorrt, on_device)
+    builder.ready(order)
+    verify_on = nearest(order)
     if require_device and verify_on != chosen:
         raise TargetMismatch(f"{chosen} is not on this machine; without --require-device it is verified on {verify_on}")
 
-    anatomy = _anatomy(checkpoint)
-    shapes = profile.shapes.resolve(anatomy.native)
     for height, width in shapes.corners:
         shapes.check_size(height, width, int(anatomy.settings["multiple"]))
     check_judge(profile.budget, checkpoint, shapes)
-    recipes = {part.name: recipe_of(profile, part.name) for part in anatomy.networks}
+    recipes = {part.name: recipe_of(profile, part.name, builder.settings) for part in anatomy.networks}
     weights = {part.name: tuple(weights_of(checkpoint, part, recipes[part.name].asks)) for part in anatomy.networks}
-    assignments = assign_all(recipes, rules_of(profile), weights)
+    assignments = assign_all(recipes, rules_of(profile, builder.settings), weights)
     components = []
     for part in anatomy.networks:
         quantized = any(assignment.scheme != NONE for assignment in assignments[part.name])
@@ -130,10 +146,9 @@ def make_plan(
         checkpoint=checkpoint,
         anatomy=anatomy,
         profile=profile,
-        target=chosen,
         reason=reason,
         verify_on=verify_on,
-        shapes=shapes,
+        order=order,
         components=tuple(components),
         recipes=recipes,
         assignments=assignments,
@@ -177,8 +192,8 @@ def _check_schemes(component: str, assignments: Iterable[Assignment], target: Ta
     lowered = schemes_of(target)
     wrong = [found.scheme for found in assignments if found.scheme not in (NONE, *lowered)]
     if wrong:
-        able = [word for word in all_targets() if wrong[0] in schemes_of(Target.parse(word))]
-        elsewhere = f"{wrong[0]} runs on {', '.join(able)}" if able else f"no target runs {wrong[0]} yet"
+        able = [other for other in map(Target.parse, all_targets()) if wrong[0] in schemes_of(other)]
+        elsewhere = f"{wrong[0]} runs on {in_words(able)}" if able else f"no target runs {wrong[0]} yet"
         raise BadProfile(
             f"{target} does not run {wrong[0]}, which {component} asks for; "
             f"it runs {', '.join(lowered) or NONE}, and {elsewhere}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..profiles.profile import COMPONENTS, Profile
+from ..profiles.profile import COMPONENTS, Profile, QuantizeRule
 from ..quantize.assign import Rule, assign
 from ..quantize.scheme import NONE
 from ..runtime.errors import BadProfile
@@ -53,18 +53,37 @@ class Recipe:
         return names.pop() if len(names) == 1 else MIXED
 
 
-def recipe_of(profile: Profile, component: str) -> Recipe:
-    """The recipe that a profile has for a component.  Raises UnknownName, BadProfile."""
-    rules = tuple(rule for rule in rules_of(profile) if fnmatchcase(component, rule.component))
+Musts = Callable[[str], Mapping[str, Any]]  # scheme -> settings that it must have
+
+
+def recipe_of(profile: Profile, component: str, musts: Musts = lambda scheme: {}) -> Recipe:
+    """The recipe that a profile has for a component.
+
+    musts: of the target.  Raises UnknownName, BadProfile.
+    """
+    rules = tuple(rule for rule in rules_of(profile, musts) if fnmatchcase(component, rule.component))
     scheme = profile.scheme_of(component)
     if component in TEXT and component not in profile.quantize:
         scheme = OF_TEXT.get(scheme, scheme)
-    return Recipe(Rule(scheme), rules)
+    return Recipe(Rule(scheme, settings=musts(scheme)), rules)
 
 
-def rules_of(profile: Profile) -> tuple[Rule, ...]:
+def rules_of(profile: Profile, musts: Musts = lambda scheme: {}) -> tuple[Rule, ...]:
     """The profile's rules for all components.  Raises UnknownName, BadProfile."""
-    return tuple(Rule(rule.scheme, rule.layers, rule.kind, rule.component, rule.settings) for rule in profile.rules)
+    return tuple(
+        Rule(rule.scheme, rule.layers, rule.kind, rule.component, _settled(rule, musts(rule.scheme)))
+        for rule in profile.rules
+    )
+
+
+def _settled(rule: QuantizeRule, musts: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in musts.items():
+        if rule.settings.get(name, value) != value:
+            raise BadProfile(
+                f"the rule {rule.layers} -> {rule.scheme} asks for {name} = {rule.settings[name]!r}; "
+                f"the target takes {value!r} only"
+            )
+    return {**rule.settings, **musts}
 
 
 def read_schemes(word: str) -> dict[str, str]:

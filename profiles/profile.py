@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ..runtime.errors import BadProfile, UnknownName
 from ..runtime.precision import Precision
 from ..runtime.shapes import ShapeRange, Shapes
+from ..runtime.tensorrt.options import BuildOptions
 from .budget import Budget
 
 FOLDER = Path(__file__).parent
@@ -114,6 +115,7 @@ class Profile:
     """precision: component name, or "default", to a word of runtime.precision.PRECISIONS.
 
     quantize: component name, or "default", to a scheme of quantize/schemes, or "none", which the rest has.
+    tensorrt: how it is to build, where it is the target.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Profile:
     shapes: ShapePlan = ShapePlan()
     verify: Goldens = Goldens()
     defaults: CallDefaults = field(default_factory=CallDefaults)
+    tensorrt: BuildOptions = field(default_factory=BuildOptions)
 
     def __post_init__(self) -> None:
         for word in self.precision.values():

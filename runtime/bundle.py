@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from . import lookup
 from .errors import BundleCorrupt, TargetMismatch
 from .manifest import NAME, Component, Manifest, read_manifest
 from .pipeline import Pipeline
-from .session import EngineOptions, Session, backend, open_session, require_device
+from .session import Builder, EngineOptions, Session, backend, open_session, require_device
 from .target import Target
 from .text import Tokenizer
 
@@ -41,8 +41,19 @@ class Bundle:
         return self._sessions[name]
 
     def open(self, part: Component) -> Session:
-        """A new session over a component's artifact, which belongs to the caller."""
+        """A new session over a component's artifact, which belongs to the caller.
+
+        Raises NotBuilt where the artifact is for engines that this machine is yet to build of it.
+        """
+        if self.builder is not None:
+            return self.builder.open(part, self.options)
         return open_session(self.folder / part.artifact, part, self.target, self.manifest.shapes, self.options)
+
+    @functools.cached_property
+    def builder(self) -> Builder | None:
+        """What builds engines of the bundle's ONNX on this machine; None where the artifacts run as they are."""
+        found: Builder | None = backend(self.target).builder(self.folder, self.manifest)
+        return found
 
     def replace_session(self, name: str, session: Session) -> None:
         """Run a component through another session, such as one that counts or records."""
@@ -79,18 +90,9 @@ def open_bundle(
     target = Target(built.backend, device or built.device)
     require_device(target)
     _check_versions(manifest, target)
-    return Bundle(folder, manifest, target, options or EngineOptions())
-
-
-def load(folder: str | Path, *, device: str | None = None, hashes: bool = False, **options: Any) -> Pipeline:
-    """Open the bundle in `folder` as a pipeline, ready to print: its engines are loaded for the usual size.
-
-    device, hashes: as in open_bundle.  options: the fields of EngineOptions, threads and residency.
-    `pipe(prompt, seed=0).images[0].save("out.png")`.
-    """
-    pipe = pipeline_of(open_bundle(folder, device=device, hashes=hashes, options=EngineOptions(**options)))
-    pipe.prepare()
-    return pipe
+    options = options or EngineOptions()
+    backend(target).admit(folder, manifest, target.device, options)
+    return Bundle(folder, manifest, target, options)
 
 
 def pipeline_of(bundle: Bundle) -> Pipeline:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
+from .device.loop import ResidentRun
+from .device.program import Program, trace
+from .device.session import DeviceSession
 from .inpainting import Kept
 from .scheduler import Scheduler
 from .session import Session, check_finite
@@ -15,12 +19,20 @@ from .shapes import Shapes
 
 @dataclass(frozen=True)
 class Step:
-    """One finished step.  latents: (images, channels, height/8, width/8) float32, as they are after it."""
+    """One finished step.
+
+    read: gives latents; a device may hold them until the run ends, so whoever wants them asks before.
+    """
 
     index: int
     total: int
     timestep: float
-    latents: np.ndarray
+    read: Callable[[], np.ndarray]
+
+    @cached_property
+    def latents(self) -> np.ndarray:
+        """(images, channels, height/8, width/8) float32, as they are after it.  Raises NonFinite."""
+        return self.read()
 
 
 @dataclass(frozen=True)
@@ -70,8 +82,16 @@ def denoise(
     """Yield every step; the last one's latents are the result.
 
     draw: unit noise of the shape of the latents, for schedulers that add some.
-    Raises NonFinite at the first step that breaks.
+    A denoiser that works in a device's memory keeps the latents there, where the scheduler is a program (device/loop).
+    Raises NonFinite, on the host at the first step that breaks, else when latents are read.
     """
+    if isinstance(denoiser, DeviceSession) and start.beside is None and start.kept is None and not guidance.rescale:
+        shares = (1.0,) if conditioning.negative is None else (1 - guidance.scale, guidance.scale)
+        program = trace(scheduler, start.span, shares)
+        if program is not None:
+            timesteps = scheduler.timesteps[start.span.start : start.span.stop]
+            yield from _on_device(denoiser, program, timesteps, start.latents, conditioning, shapes, draw)
+            return
     latents, total = start.latents, len(start.span)
     for done, index in enumerate(start.span):
         timestep = float(scheduler.timesteps[index])
@@ -83,7 +103,7 @@ def denoise(
         if start.kept is not None:
             latents = start.kept.put_back(latents, scheduler, index + 1 if done + 1 < total else None)
         check_finite(latents, f"unet, step {done + 1} of {total}")
-        yield Step(done, total, timestep, latents)
+        yield Step(done, total, timestep, partial(_given, latents))
 
 
 def rescaled(guided: np.ndarray, towards: np.ndarray, rescale: float) -> np.ndarray:
@@ -94,6 +114,25 @@ def rescaled(guided: np.ndarray, towards: np.ndarray, rescale: float) -> np.ndar
     spread, own = (values.std(axis=(1, 2, 3), ddof=1, keepdims=True, dtype=np.float64) for values in (guided, towards))
     even = guided * (own / spread).astype(np.float32)
     return np.float32(rescale) * even + np.float32(1 - rescale) * guided
+
+
+def _on_device(
+    denoiser: DeviceSession,
+    program: Program,
+    timesteps: np.ndarray,
+    latents: np.ndarray,
+    conditioning: Conditioning,
+    shapes: Shapes,
+    draw: Callable[[], np.ndarray],
+) -> Iterator[Step]:
+    tellings = [told for told in (conditioning.negative, conditioning.positive) if told is not None]
+    with ResidentRun(denoiser, program, timesteps, latents, tellings, shapes, draw) as run:
+        for done in run.steps():
+            yield Step(done, len(timesteps), float(timesteps[done]), partial(run.latents, done))
+
+
+def _given(latents: np.ndarray) -> np.ndarray:
+    return latents
 
 
 def _predict(

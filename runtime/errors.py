@@ -49,5 +49,13 @@ class SessionFailed(Error):
     """The engine refused an artifact or failed while running it."""
 
 
+class NotBuilt(Error):
+    """An engine that this machine is to build of the bundle is not there yet, or no longer whole."""
+
+
+class OutOfMemory(Error):
+    """A device has too little free memory for what is asked of it."""
+
+
 class OutputFailed(Error):
     """A result could not be written: no permission, no space, no such folder."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from .errors import BundleCorrupt, BundleTooNew
 from .record import from_table, to_table
 from .shapes import Dim, ShapeRange, Shapes, size_of
+from .tensorrt.options import BuildOptions
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -35,12 +36,28 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """What an artifact is tied to that is not portable.
+
+    device: the target's, such as "sm89", or "ampere" for every GPU from that generation on.
+    versions: of the engine, package -> release, and no other.
+    options: of its build, with all that decided what is in it.
+    """
+
+    device: str
+    versions: dict[str, str]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Component:
     """One network of the pipeline as an artifact, by its Diffusers folder name.
 
     precision: of its weights and arithmetic, as runtime.precision reads it.  rows: the batch sizes it is called with.
     scheme: how its layers are quantized, by its name in quantize/schemes, "mixed", or "none".
     quality: measured against the checkpoint: relative_error (root mean square, of the reference's) and the like.
+    memory: of a device with memory of its own: weights_bytes, and scratch_bytes, which a run writes over.
+    bound: to what; None for an artifact that any machine with the engine runs.
     """
 
     name: str
@@ -51,6 +68,8 @@ class Component:
     rows: tuple[int, ...] = (1,)
     quality: dict[str, float] = field(default_factory=dict)
     scheme: str = "none"
+    memory: dict[str, int] = field(default_factory=dict)
+    bound: Bound | None = None
 
     def input_sizes(self, words: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """The shape of each input where the dimension words have these values."""
@@ -175,6 +194,7 @@ class Manifest:
     pipeline: name of the module in runtime/pipelines.  settings: what that pipeline needs to know of the model.
     scheduler: the Diffusers configuration.  defaults: of a call.  built_with, requires: package versions.
     files: every other file of the bundle, by relative name.
+    build: how the device builds its engines from the ONNX in this bundle; None where nothing is to be built.
     """
 
     format: int
@@ -192,6 +212,7 @@ class Manifest:
     requires: dict[str, str]
     files: dict[str, File]
     approximations: tuple[str, ...] = ()
+    build: BuildOptions | None = None
 
     def component(self, name: str) -> Component | None:
         """The component of that name, if the bundle has it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -32,21 +32,61 @@ class Session(Protocol):
         """Give the memory back; the session can't run after it."""
 
 
+class Builder(Protocol):
+    """Builds, on the machine that runs them, engines of a bundle's portable artifacts, and keeps them."""
+
+    def missing(self) -> list[Component]:
+        """What is not built yet, or no longer whole."""
+
+    def build(self, part: Component) -> Generator[object, None, None]:
+        """Build one component's engine, yielding what is being done; it appears whole or not at all."""
+
+    def open(self, part: Component, options: EngineOptions) -> Session:
+        """Open a component's engine.  Raises NotBuilt."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether these engines have printed the golden images."""
+
+    def mark_verified(self) -> None:
+        """From now on they have."""
+
+    def discard(self) -> None:
+        """Remove these engines, which print something else."""
+
+
 @dataclass(frozen=True)
 class EngineOptions:
-    """What a caller may set for every engine.
+    """What a caller may set of the engines.
 
     threads: of a CPU, None for the engine's own choice.
     residency: "all" keeps every component loaded; "one" unloads each before the next, which costs the time of loading
     at every call, and keeps memory at the largest component.
+
+    On NVIDIA's GPUs:
+    graphs: have the denoiser's work recorded, and launched at once from then on (CUDA graphs).
+    device_memory_mb: the most memory for each component: of its weights, where a TensorRT plan can stream them; of all
+    but its weights' own, in ONNX Runtime.  None: no limit.
+    conv_search: how ONNX Runtime chooses among cuDNN's convolutions: by trying all, by cuDNN's advice, or not at all.
+    conv_layout: in which order of dimensions it computes them.
+    arena: how its memory grows: by what is asked for, or by powers of two, which asks less often and keeps more.
     """
 
     threads: int | None = None
     residency: Literal["all", "one"] = "all"
+    graphs: bool = True
+    device_memory_mb: int | None = None
+    conv_search: Literal["exhaustive", "heuristic", "default"] = "heuristic"
+    conv_layout: Literal["nchw", "nhwc"] = "nchw"
+    arena: Literal["as-requested", "powers-of-two"] = "as-requested"
 
 
 def backend(target: Target) -> ModuleType:
-    """The module in runtime/sessions that opens artifacts of `target`: it has `open_session` and `devices`."""
+    """The module in runtime/sessions that opens artifacts of `target`: it has `open_session` and `devices`.
+
+    Also `absence`, which says why a device is not here, `admit`, which refuses a bundle that can't run here, and
+    `builder`, for bundles of which each machine builds its own engines.
+    """
     return lookup.find(BACKENDS, target.backend, "backend")
 
 
@@ -61,7 +101,10 @@ def require_device(target: Target) -> None:
     here = devices(target)
     if target.device not in here:
         local = ", ".join(f"{target.backend}:{device}" for device in here) or f"no device for {target.backend}"
-        raise TargetMismatch(f"{target} is not on this machine, which has {local}; recompile for one that it has")
+        why = backend(target).absence(target.device)
+        raise TargetMismatch(
+            f"{target} is not on this machine{': ' + why if why else ''}; it has {local}; recompile for one that it has"
+        )
 
 
 def open_session(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterable
 from types import ModuleType
 
 from ..runtime import lookup, session
-from ..runtime.errors import MissingPackage, UnknownName
+from ..runtime.errors import BadProfile, MissingPackage, UnknownName
 from ..runtime.target import Target
+from .order import Order
 
 BACKENDS = __name__
 AUTO = "auto"
@@ -15,13 +17,17 @@ AUTO = "auto"
 PREFERENCE = (Target("openvino", "gpu"), Target("openvino", "cpu"), Target("ort", "cpu"))
 
 
+SHARED = ("card", "order")  # modules that are no backend
+
+
 def names() -> tuple[str, ...]:
     """The backends, as found on disk; a folder holds what they share, and is none."""
-    return tuple(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    found = (module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return tuple(name for name in found if name not in SHARED)
 
 
 def backend(target: Target) -> ModuleType:
-    """The module in targets that builds for `target`: DEVICES, `check` and `build`.
+    """The module in targets that builds for `target`: DEVICES, `check`, `ready` and `build`.
 
     Raises UnknownName for another backend or device than those that exist.
     """
@@ -40,6 +46,17 @@ def all_targets() -> list[str]:
     return [f"{name}:{device}" for name in names() for device in lookup.find(BACKENDS, name, "backend").DEVICES]
 
 
+def in_words(targets: Iterable[Target]) -> str:
+    """Several targets in short: `openvino:cpu, gpu; tensorrt` where all devices of the second are meant."""
+    devices: dict[str, list[str]] = {}
+    for target in targets:
+        devices.setdefault(target.backend, []).append(target.device)
+    whole = {name: lookup.find(BACKENDS, name, "backend").DEVICES for name in devices}
+    return "; ".join(
+        name if tuple(found) == whole[name] else f"{name}:{', '.join(found)}" for name, found in devices.items()
+    )
+
+
 def choose() -> tuple[Target, str]:
     """The best target that this machine has, and why.  Raises MissingPackage where no engine is installed."""
     for target in PREFERENCE:
@@ -51,7 +68,22 @@ def choose() -> tuple[Target, str]:
     raise MissingPackage('no engine is installed; pip install "aquatint[openvino]" or "aquatint[ort]"')
 
 
-def nearest(target: Target) -> Target:
-    """The device of the target's backend to verify on: its own where this machine has it, else the CPU."""
-    here = session.devices(target)
-    return target if target.device in here else Target(target.backend, "cpu")
+def widest(word: str) -> str:
+    """The target of the same backend whose artifacts run on most GPUs.  Raises BadProfile where all run anywhere."""
+    found = Target.parse(word) if word != AUTO else choose()[0]
+    device: str | None = getattr(backend(found), "WIDEST", None)
+    if device is None:
+        raise BadProfile(f"--portable is for tensorrt; what is built for {found} is not bound to one machine's device")
+    return str(Target(found.backend, device))
+
+
+def nearest(order: Order) -> Target:
+    """The target to verify on: the order's own where this machine has it, else the CPU of its backend.
+
+    What is left to the device to build is ONNX, and verified by ONNX Runtime.
+    """
+    if order.on_device:
+        cuda = Target("ort", "cuda")
+        return cuda if cuda.device in session.devices(cuda) else Target("ort", "cpu")
+    here = session.devices(order.target)
+    return order.target if order.target.device in here else Target(order.target.backend, "cpu")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..runtime.errors import BadProfile, MissingPackage, OutputFailed, SessionFailed
 from ..runtime.manifest import Component
 from ..runtime.precision import Precision
+from ..runtime.sessions.openvino import versions
+from .order import Order, refuse_on_device
 
 DEVICES = ("cpu", "gpu", "npu")
 SCHEMES = ("int8-weights", "int8", "int4")  # of every device
@@ -24,6 +27,11 @@ def schemes(device: str) -> tuple[str, ...]:
     return _SCHEMES[device]
 
 
+def settings(scheme: str) -> dict[str, Any]:
+    """Settings that the scheme must have here: none."""
+    return {}
+
+
 def check(device: str, component: str, precision: str, fixed: bool) -> None:
     """Raises BadProfile for what the device can't do.  fixed: sizes are a list, not ranges.
 
@@ -35,7 +43,22 @@ def check(device: str, component: str, precision: str, fixed: bool) -> None:
         raise BadProfile(f"openvino:npu computes in fp16 only, and the profile asks {precision} of {component}")
 
 
-def build(graph: Path, component: Component, folder: Path) -> Path:
+def ready(order: Order) -> None:
+    """Raises BadProfile for an order that this backend knows nothing of."""
+    refuse_on_device(order)
+
+
+def requires(order: Order) -> dict[str, str]:
+    """Packages that the bundle needs."""
+    return versions()
+
+
+def identity(order: Order) -> dict[str, Any]:
+    """All of the order, and of this machine, that decides what is built: not the device."""
+    return versions()
+
+
+def build(graph: Path, component: Component, folder: Path, order: Order) -> Path:
     """Write `folder`/model.xml and model.bin; returns the first.  Dimensions that are static in the graph stay so."""
     try:
         import openvino

@@ -10,6 +10,7 @@ from filelock import FileLock
 from aquatint.compile.checkpoint import Checkpoint
 from aquatint.profiles.profile import Profile, read_profile
 from aquatint.runtime.manifest import NAME
+from aquatint.tests.stand_ins.fixtures import gpu, memory, trt  # noqa: F401
 
 
 class Workshop:

@@ -15,6 +15,7 @@ from ...quantize.assign import Rule
 from ...quantize.scheme import NONE
 from ...runtime.manifest import Component
 from ...runtime.session import EngineOptions, Session, open_session
+from ...targets.card import with_card
 from ..build import build_model
 from ..cases import Case, read_cases
 from ..memory import release_memory
@@ -96,9 +97,10 @@ class Bench:
             folder = Path(place) / "artifact"
             folder.mkdir()
             part = replace(self._component, scheme=MIXED if recipe.asks else NONE)
-            artifact = build_model(model, part, plan.shapes, plan.verify_on, folder)
+            order = replace(plan.order, target=plan.verify_on, on_device=False)
+            artifact = build_model(model, part, order, folder)
             del model
-            session = open_session(artifact, part, plan.verify_on, plan.shapes, EngineOptions())
+            session = open_session(artifact, with_card(part, folder), plan.verify_on, plan.shapes, EngineOptions())
             session.run(self._cases[0].feeds)  # it is compiled here; after it, no engine reads the file again
         return session
 

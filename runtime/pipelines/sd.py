@@ -104,13 +104,13 @@ class StableDiffusion:
         start = begin(call, scheduler, span, vae, noise, beside=settings.inpainting)
         unet = self.bundle.session("unet")
         guidance = Guidance(call.guidance_scale, call.guidance_rescale)
-        stopped = {}
         for step in denoise(
             unet, scheduler, start, conditioning, guidance, self.manifest.shapes, lambda: noise.draw(call.latent_shape)
         ):
-            latents = step.latents
-            if (yield step) and step.index + 1 < step.total:
-                stopped = {"stopped_after": step.index + 1}
+            done = step.index + 1
+            if (yield step) or done == step.total:
+                latents = step.latents
+                stopped = {} if done == step.total else {"stopped_after": done}
                 break
         settings_said = {**self._record(call), **stopped}
         return Images(self._finished(call, vae, latents), list(call.noise.seeds), settings_said, reading.notes)

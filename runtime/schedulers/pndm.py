@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Literal
 
 import numpy as np
@@ -62,18 +64,18 @@ class Scheduler(VariancePreserving):
         self._start = sample
         self._outputs = [*self._outputs[-3:], model_output]
         weights = WEIGHTS[len(self._outputs) - 1]
-        combined = np.zeros_like(model_output)
-        for weight, output in zip(weights, self._outputs[::-1], strict=True):
-            combined += np.float32(weight) * output
+        parts = [np.float32(weight) * output for weight, output in zip(weights, self._outputs[::-1], strict=True)]
+        combined = reduce(add, parts)
         return self._moved(sample, timestep, timestep - self.stride, combined)
 
     def _runge_kutta(self, model_output: np.ndarray, timestep: int, sample: np.ndarray) -> np.ndarray:
         stage = self._count % 4
         previous = timestep - (0 if stage % 2 else self.stride // 2)
         if stage == 0:
-            self._start, self._mean = sample, np.zeros_like(model_output)
+            self._start = sample
             self._outputs.append(model_output)
-        self._mean = self._mean + np.float32(RUNGE_KUTTA[stage]) * model_output
+        part = np.float32(RUNGE_KUTTA[stage]) * model_output
+        self._mean = part if stage == 0 else self._mean + part
         output = self._mean if stage == 3 else model_output
         return self._moved(self._start, int(self.indices[self._count - stage]), previous, output)
 

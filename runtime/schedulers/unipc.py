@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Literal
 
 import numpy as np
@@ -98,7 +100,7 @@ class Scheduler(LogSnr):
         if not slopes:
             return moved
         # Diffusers sums up the old slopes first, then adds the corrector's.
-        total = sum((rho * slope for rho, slope in zip(rhos, slopes, strict=True)), np.zeros_like(sample))
+        total = reduce(add, [rho * slope for rho, slope in zip(rhos, slopes, strict=True)])
         return moved - added[index + 1] * bh * total
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingPackage, SessionFailed
-from ..manifest import Component
+from ..manifest import Component, Manifest
 from ..precision import Precision
 from ..session import EngineOptions
 from ..shapes import Shapes, range_of
@@ -25,6 +25,19 @@ HINTS = {"fp16": "f16", "bf16": "bf16", "fp32": "f32"}
 def devices() -> dict[str, str]:
     """Our device name -> OpenVINO's, for those on this machine."""
     return {name.split(".")[0].lower(): name for name in reversed(_core().available_devices)}
+
+
+def absence(device: str) -> str:
+    """Why a device is not here; OpenVINO does not say."""
+    return ""
+
+
+def admit(folder: Path, manifest: Manifest, device: str, options: EngineOptions) -> None:
+    """Whatever was built for OpenVINO runs on all of its devices."""
+
+
+def builder(folder: Path, manifest: Manifest) -> None:
+    """Nothing is built on the machine that runs it."""
 
 
 def versions() -> dict[str, str]:

@@ -48,7 +48,7 @@ def test_the_first_step_of_a_picture_is_not_timed():
     watch = comparison_trial._Watch()
     for _ in range(2):
         for index in range(4):
-            watch(Step(index, 4, 0.0, np.zeros(1)))
+            watch(Step(index, 4, 0.0, lambda: np.zeros(1)))
     assert len(watch.step_s) == 2 * 3
     assert all(0 <= second < 1 for second in watch.step_s)
 

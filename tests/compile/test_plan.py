@@ -206,15 +206,16 @@ def test_a_scheme_that_the_target_does_not_run_is_refused_with_what_would_work(p
 
     runs = {"openvino": {"cpu": ("int4", "nf4"), "gpu": ("nf4",), "npu": ()}, "ort": {"cpu": ("int8-weights", "int4")}}
     for name, devices in runs.items():
-        monkeypatch.setattr(backend(Target(name, "cpu")), "schemes", devices.__getitem__)
-    words = "nf4, which unet asks for; it runs int8-weights, int4, and nf4 runs on openvino:cpu, openvino:gpu"
+        monkeypatch.setattr(backend(Target(name, "cpu")), "schemes", lambda device, runs=devices: runs.get(device, ()))
+    monkeypatch.setattr(backend(Target("tensorrt", "any")), "schemes", lambda device: ())
+    words = "nf4, which unet asks for; it runs int8-weights, int4, and nf4 runs on openvino:cpu, gpu"
     with pytest.raises(BadProfile, match=words):
         plan(changes=quantized(QuantizeRule("nf4", kind="linear", component="unet")))
     with pytest.raises(BadProfile, match="does not run int8-weights, which vae_decoder asks for"):
         plan("openvino:cpu", changes=quantized(vae_decoder="int4"))  # a convolution, which falls back
     plan("openvino:cpu", changes=quantized(text_encoder="int4"))  # where nothing does
     half = {"precision": {"default": "fp16"}}
-    with pytest.raises(BadProfile, match=r"openvino:npu .* it runs none, and int4 runs on openvino:cpu, ort:cpu"):
+    with pytest.raises(BadProfile, match=r"openvino:npu .* it runs none, and int4 runs on openvino:cpu; ort:cpu"):
         plan("openvino:npu", changes={**half, **quantized(text_encoder="int4")})
     runs["openvino"] |= {"cpu": (), "gpu": ()}
     with pytest.raises(BadProfile, match="it runs int8-weights, int4, and no target runs nf4 yet"):

@@ -113,7 +113,7 @@ def test_a_whole_bundle_is_opened_for_the_target_it_was_built_for(bundle, engine
 @pytest.mark.parametrize("built", ["ort:cuda", "ort:gpu"])
 def test_a_bundle_for_a_device_that_is_not_here_is_refused_and_another_may_be_named(bundle, engine, built):
     write_manifest(replace(bundle[1], target=built), bundle[0])
-    with pytest.raises(TargetMismatch, match=f"{built} is not on this machine, which has ort:cpu"):
+    with pytest.raises(TargetMismatch, match=f"{built} is not on this machine: .*; it has ort:cpu; recompile"):
         open_bundle(bundle[0])
     assert str(open_bundle(bundle[0], device="cpu").target) == "ort:cpu"
 

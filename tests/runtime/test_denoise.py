@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aquatint.runtime.denoise import Conditioning, Guidance, Start, denoise, rescaled
+from aquatint.runtime.denoise import Conditioning, Guidance, Start, Step, denoise, rescaled
 from aquatint.runtime.errors import NonFinite
 from aquatint.runtime.shapes import Shapes
 
@@ -131,6 +131,14 @@ def test_the_callers_latents_are_left_as_they_are():
     before = LATENTS.copy()
     run(shapes_of(2))
     assert np.array_equal(before, LATENTS)
+
+
+def test_latents_are_read_when_they_are_asked_for_and_once():
+    read = []
+    step = Step(0, 1, 900.0, lambda: read.append(1) or LATENTS)
+    assert not read
+    assert step.latents is step.latents is LATENTS
+    assert len(read) == 1
 
 
 def test_a_step_is_made_only_when_it_is_asked_for():

@@ -120,7 +120,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         ({"files": {"a": {"sha256": "00", "size_bytes": "9"}}}, r"files\.a: size_bytes is '9', expected int"),
         ({"shapes": {"sizes": [[512]]}}, r"shapes: sizes\[0\] has 1 entries, expected 2"),
         ({"shapes": {}}, "shapes: give either sizes, or both"),
-        ({"extra": 1}, "has no key extra; known keys: approximations, built_with"),
+        ({"extra": 1}, "has no key extra; known keys: approximations, build, built_with"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_path(tmp_path, manifest, changes, path):

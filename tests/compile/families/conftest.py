@@ -15,6 +15,7 @@ from aquatint.profiles.profile import read_profile
 from aquatint.runtime.session import EngineOptions, open_session
 from aquatint.runtime.shapes import Shapes
 from aquatint.runtime.target import Target
+from aquatint.targets.order import Order
 
 SIZES = Shapes(((64, 64),))
 
@@ -68,7 +69,7 @@ def opened(workshop, checkpoint, tmp_path_factory):
         run(name, next(network.stage for network in plan.anatomy.networks if network.name == component))
         part = next(part for part in plan.components if part.name == component)
         graphs = QuantizedGraphs(made, plan.recipes, None, shelf)
-        place = cached_artifact(graphs, part, shapes, Target.parse(target), shelf)
+        place = cached_artifact(graphs, part, Order(Target.parse(target), shapes), shelf)
         artifact = next(file for file in sorted(place.iterdir()) if file.suffix in (".xml", ".onnx"))
         return open_session(artifact, part, Target.parse(target), shapes, EngineOptions())
 

@@ -13,9 +13,11 @@ from aquatint.runtime.session import EngineOptions, open_session
 from aquatint.runtime.shapes import Shapes
 from aquatint.runtime.target import Target
 from aquatint.targets import backend
+from aquatint.targets.order import Order
 
 ir = pytest.importorskip("onnx_ir")
 
+SIZES = Shapes(sizes=((64, 64),))
 SHAPES = {
     "up.weight": (192, 128),
     "flipped.weight": (64, 192),
@@ -58,7 +60,8 @@ def built(tmp_path):
     def build(model, word):
         folder = tmp_path / word.replace(":", "-")
         folder.mkdir()
-        return backend(Target.parse(word)).build(saved(model, tmp_path), _component(), folder)
+        target = Target.parse(word)
+        return backend(target).build(saved(model, tmp_path), _component(), folder, Order(target, SIZES))
 
     return build
 
@@ -68,8 +71,7 @@ def run(feeds):
     """(artifact, target's word) -> its output, by the session that a bundle gets."""
 
     def run_artifact(path, word):
-        target, shapes = Target.parse(word), Shapes(sizes=((64, 64),))
-        session = open_session(path, _component(), target, shapes, EngineOptions(threads=1))
+        session = open_session(path, _component(), Target.parse(word), SIZES, EngineOptions(threads=1))
         return session.run(feeds)["y"]
 
     return run_artifact
@@ -84,6 +86,124 @@ def referee(feeds, tmp_path):
         return reference.ReferenceEvaluator(str(saved(model, tmp_path))).run(None, feeds)[0]
 
     return evaluate
+
+
+class Sketch:
+    """A graph, written down node by node."""
+
+    def __init__(self):
+        self.nodes, self.inputs, self.constants, self.outputs = [], [], [], []
+
+    def input(self, name, *shape, kind="FLOAT"):
+        self.inputs.append(ir.Value(name=name, type=ir.TensorType(ir.DataType[kind]), shape=ir.Shape(shape)))
+        return self.inputs[-1]
+
+    def constant(self, name, array):
+        self.constants.append(constant(array, name))
+        return self.constants[-1]
+
+    def add(self, op_type, *inputs, kind="FLOAT", shape=None, outputs=1, **attributes):
+        """kind: of its outputs, or None where the graph is not to say it."""
+        node = ir.node(op_type, list(inputs), attributes=attributes, num_outputs=outputs)
+        for output in node.outputs:
+            output.type = None if kind is None else ir.TensorType(ir.DataType[kind])
+            output.shape = None if shape is None else ir.Shape(shape)
+        self.nodes.append(node)
+        return node.outputs[0] if outputs == 1 else node.outputs
+
+    def output(self, name, value, *shape):
+        value.name, value.shape = name, ir.Shape(shape) if shape else value.shape
+        self.outputs.append(value)
+
+    def model(self):
+        opsets = {"": 23}
+        graph = ir.Graph(
+            self.inputs,
+            self.outputs,
+            nodes=self.nodes,
+            initializers=self.constants,
+            opset_imports=opsets,
+            name="sketch",
+        )
+        return ir.Model(graph, ir_version=10)
+
+
+@pytest.fixture
+def sketch():
+    return Sketch()
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    """(graph, feeds) -> its outputs by ONNX Runtime on the processor, which computes float16 in float32."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    def run_graph(model, feeds):
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 3, 1
+        path = str(saved(model, tmp_path))
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, feeds)
+
+    return run_graph
+
+
+@pytest.fixture
+def evaluate_rounded():
+    """(graph, feeds) -> its outputs, node by node in float32, each result rounded to the type that the graph gives it.
+
+    This is what a GPU computes, with its sums in float32, but for the order of sums.
+    """
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+
+    def run_node(node, arrays):
+        names = ["" if given is None else f"input.{place}" for place, given in enumerate(node.inputs)]
+        feeds = {name: array for name, array in zip(names, arrays) if name}
+        outputs = [f"output.{place}" for place in range(len(node.outputs))]
+        proto = onnx.NodeProto()
+        proto.CopyFrom(ir.to_proto(node))
+        del proto.input[:], proto.output[:]
+        proto.input.extend(names)
+        proto.output.extend(outputs)
+        kinds = [ir.DataType.from_numpy(array.dtype) for array in feeds.values()]
+        wide = [ir.DataType.FLOAT if output.dtype.bitwidth == 16 else output.dtype for output in node.outputs]
+        told = onnx.helper.make_tensor_value_info
+        given = [told(name, kind, array.shape) for (name, array), kind in zip(feeds.items(), kinds)]
+        graph = onnx.helper.make_graph([proto], "node", given, [told(*pair, None) for pair in zip(outputs, wide)])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return session.run(None, feeds)
+
+    def run_graph(model, feeds):
+        values = {value: value.const_value.numpy() for value in model.graph.initializers.values()}
+        values |= {value: feeds[value.name] for value in model.graph.inputs}
+        for node in model.graph:
+            arrays = [values.get(given) for given in node.inputs]
+            if node.op_type == "Cast":
+                results = arrays
+            else:
+                narrow = [given is not None and given.dtype.name in ("FLOAT16", "BFLOAT16") for given in node.inputs]
+                results = run_node(node, [array.astype("f") if is16 else array for array, is16 in zip(arrays, narrow)])
+            for output, result in zip(node.outputs, results):
+                values[output] = result.astype(output.dtype.numpy())
+        return [values[output] for output in model.graph.outputs]
+
+    return run_graph
+
+
+@pytest.fixture
+def check_types(tmp_path):
+    """Raises where the types or shapes that a graph says are not what ONNX's own inference finds."""
+    onnx = pytest.importorskip("onnx")
+
+    def infer(model):
+        path = str(saved(model, tmp_path))
+        onnx.checker.check_model(path, full_check=True)
+        inferred = str(tmp_path / "inferred.onnx")
+        onnx.shape_inference.infer_shapes_path(path, inferred, check_type=True, strict_mode=True, data_prop=True)
+
+    return infer
 
 
 def saved(model, folder: Path) -> Path:
@@ -120,5 +240,6 @@ def _graph(weights):
     once = add("Gemm", down, held["again.weight"], transB=1)
     y = add("Gemm", add("Relu", once), held["again.weight"], bias, transB=1)
     y.name, y.type, y.shape = "y", ir.TensorType(ir.DataType.FLOAT), ir.Shape([10, 64])
-    graph = ir.Graph([x], [y], nodes=nodes, initializers=[*held.values(), bias, flat], opset_imports={"": 23})
+    held_all = [*held.values(), bias, flat]
+    graph = ir.Graph([x], [y], nodes=nodes, initializers=held_all, opset_imports={"": 23}, name="layers")
     return ir.Model(graph, ir_version=10)

@@ -1,0 +1,1 @@
+"""NVIDIA's GPUs by cuda-bindings: memory, one stream, recorded work."""

@@ -1,0 +1,1 @@
+"""Networks that run in a device's own memory, and the loop that keeps the latents there."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime on devices with memory of their own."""
