@@ -14,7 +14,7 @@ demo: $(VENV)/compile.stamp
 	@echo "$(PROMPT): $(OUT)/demo.png"
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not rehearsal" $(TESTS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -213,7 +213,8 @@ def verify_command(bundle: Path, as_json: bool, **words: Any) -> None:
 @cli.command("build")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("-q", "--quiet", is_flag=True, help="No log lines.")
-def build_command(bundle: Path, quiet: bool) -> None:
+@JSON
+def build_command(bundle: Path, quiet: bool, as_json: bool) -> None:
     """Build this machine's own engines of BUNDLE, which was compiled with --build-on-device, and verify them.
 
     They are kept beside the bundle.  The first run would do the same; here it can be done ahead.
@@ -226,6 +227,10 @@ def build_command(bundle: Path, quiet: bool) -> None:
         raise click.UsageError(f"{bundle} has nothing to build: its artifacts run on {opened.target} as they are")
     with Progress(logs=not quiet) as progress:
         goldens = drive(build_engines(opened), progress.show)
+    if as_json:
+        found = [{"prompt": golden.prompt, "seed": golden.seed, "psnr_db": golden.psnr_db} for golden in goldens]
+        click.echo(json.dumps({"target": str(opened.target), "built": bool(goldens), "goldens": found}))
+        return
     if not goldens:
         click.echo("built and verified before")
     for golden in goldens:

@@ -15,7 +15,7 @@ from ..runtime.precision import Precision
 from ..runtime.scheduler import make_scheduler
 from ..runtime.shapes import Shapes
 from ..runtime.target import Target
-from ..targets import AUTO, all_targets, backend, choose, in_words, nearest
+from ..targets import AUTO, all_targets, backend, check_verifiable, choose, in_words, nearest
 from ..targets.order import Order
 from .adapters import check_adapters
 from .checkpoint import Checkpoint
@@ -119,6 +119,7 @@ def make_plan(
         quantized = any(assignment.scheme != NONE for assignment in assignments[part.name])
         components.append(_component(part, anatomy, profile, shapes, recipes[part.name].word if quantized else NONE))
         builder.check(chosen.device, part.name, components[-1].precision, bool(shapes.sizes))
+        check_verifiable(order, verify_on, part.name, components[-1].precision)
         _check_schemes(part.name, assignments[part.name], chosen)
 
     wished = profile.defaults

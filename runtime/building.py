@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .errors import NonFinite, QualityMissed
 from .goldens import print_goldens
 from .manifest import Golden
+from .session import backend
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -30,6 +31,7 @@ def build_engines(bundle: Bundle) -> Generator[str, None, list[Golden]]:
             yield f"{label}: {step}"
     if engines.verified and not missing:
         return []
+    backend(bundle.target).admit(bundle.folder, bundle.manifest, bundle.target.device, bundle.options)
     yield "printing the golden images"
     try:
         goldens = print_goldens(bundle)

@@ -129,8 +129,13 @@ def _check_versions(manifest: Manifest, target: Target) -> None:
         if package in here and _release(here[package]) < _release(needed):
             raise TargetMismatch(
                 f"the bundle needs {package} {needed} or later, this machine has {here[package]}; "
-                f'pip install "{package}>={needed}"'
+                f'pip install "{_distribution(package, target)}>={needed}"'
             )
+
+
+def _distribution(package: str, target: Target) -> str:
+    """What brings it: plain onnxruntime would be installed over the one for GPUs."""
+    return f"{package}-gpu" if str(target) == "ort:cuda" else package
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from .tensorrt.options import BuildOptions
 FORMAT = 1
 NAME = "manifest.json"
 DIM = re.compile(r"(batch|height|width|tokens)(/[1-9][0-9]*)?")
+PART = re.compile(r"[a-z][a-z0-9_]*")  # the name of a component, which is a folder's too
 TILED = ("vae_decoder", "vae_encoder")
 
 
@@ -252,6 +253,10 @@ def _check_names(manifest: Manifest, path: Path) -> None:
         parts = PurePosixPath(name).parts
         if not parts or name != "/".join(parts) or ".." in parts or name[0] == "/" or "\\" in name or ":" in name:
             raise BundleCorrupt(f"{path}: {name!r} is no plain relative name inside the bundle")
+    names = [part.name for part in manifest.components]
+    for name in names:
+        if not PART.fullmatch(name) or names.count(name) > 1:
+            raise BundleCorrupt(f"{path}: {name!r} is no name of a component, or that of two")
     goldens = manifest.verification.goldens
     used = [part.artifact for part in manifest.components] + [golden.image for golden in goldens]
     used += [golden.start for golden in goldens if golden.start is not None]

@@ -8,6 +8,7 @@ from types import ModuleType
 
 from ..runtime import lookup, session
 from ..runtime.errors import BadProfile, MissingPackage, UnknownName
+from ..runtime.precision import Precision
 from ..runtime.target import Target
 from .order import Order
 
@@ -66,6 +67,16 @@ def choose() -> tuple[Target, str]:
         except MissingPackage:
             continue
     raise MissingPackage('no engine is installed; pip install "aquatint[openvino]" or "aquatint[ort]"')
+
+
+def check_verifiable(order: Order, on: Target, component: str, precision: str) -> None:
+    """Raises BadProfile for an artifact that the target to verify on can't run.  on: what `nearest` gave."""
+    typed = backend(order.target).typed(order.target.device)
+    if on == Target("ort", "cpu") and typed and Precision.parse(precision).math == "bf16":
+        raise BadProfile(
+            f"{component} in bf16 for {order.target} can be verified on a GPU only, as ONNX Runtime has no bf16 on "
+            "processors; take fp16, or compile where such a GPU is"
+        )
 
 
 def widest(word: str) -> str:

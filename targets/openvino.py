@@ -32,6 +32,11 @@ def settings(scheme: str) -> dict[str, Any]:
     return {}
 
 
+def typed(device: str) -> bool:
+    """Whether artifacts compute in the types of their graph: OpenVINO chooses when it compiles."""
+    return False
+
+
 def check(device: str, component: str, precision: str, fixed: bool) -> None:
     """Raises BadProfile for what the device can't do.  fixed: sizes are a list, not ranges.
 

@@ -39,6 +39,11 @@ def settings(scheme: str) -> dict[str, Any]:
     return {}
 
 
+def typed(device: str) -> bool:
+    """Whether artifacts compute in the types of their graph."""
+    return device in TYPED
+
+
 def check(device: str, component: str, precision: str, fixed: bool) -> None:
     """Every precision is possible: on a processor, weights are widened at load, and computed with in float32."""
 

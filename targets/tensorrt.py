@@ -11,7 +11,7 @@ from ..runtime.errors import BadProfile, MissingPackage, TargetMismatch
 from ..runtime.manifest import Component
 from ..runtime.precision import Precision
 from ..runtime.tensorrt.bound import AMPERE, ANY, bound_to, devices_of
-from ..runtime.tensorrt.build import build_plan
+from ..runtime.tensorrt.build import BUILD_FORMAT, build_plan
 from ..runtime.tensorrt.network import engine_memory
 from ..runtime.tensorrt.package import OLDEST, lean_package, package, release, release_number
 from .card import Card, write_card
@@ -28,7 +28,6 @@ FIRST_BF16, FIRST_FP8 = 80, 89
 SCHEMES = ("int8-weights", "int8", "int4")  # of every device; int8-weights are widened when the engine loads
 # Of schemes: TensorRT's codes have no zero points.
 SETTINGS = {"int8": {"symmetric": True}, "int4": {"symmetric": True}}
-WHY = dict.fromkeys(DEVICES, "TensorRT is here, and so is an NVIDIA GPU")
 PORTABLE, PLAN = "model.onnx", "model.plan"
 FIRST_ATTENTION = (10, 14)  # release whose parser reads Attention
 
@@ -43,6 +42,11 @@ def settings(scheme: str) -> dict[str, Any]:
     return dict(SETTINGS.get(scheme, {}))
 
 
+def typed(device: str) -> bool:
+    """Whether artifacts compute in the types of their graph: all do."""
+    return True
+
+
 def check(device: str, component: str, precision: str, fixed: bool) -> None:
     """Raises BadProfile for what the device can't do."""
     if Precision.parse(precision).math == "bf16" and _least(device) < FIRST_BF16:
@@ -54,14 +58,19 @@ def check(device: str, component: str, precision: str, fixed: bool) -> None:
 
 def ready(order: Order) -> None:
     """Raises MissingPackage or TargetMismatch, saying what would work, where this machine can't build the order."""
+    options = order.tensorrt
+    if options.same_capability and order.target.device == AMPERE:
+        raise BadProfile(f"same_capability narrows what {order.target} widens; leave one of them out")
     if order.on_device:
+        if options.version_compatible:
+            raise BadProfile("version_compatible is for plans that travel, not for --build-on-device")
         return
     help_ = "with --build-on-device the bundle carries ONNX, and the machine that runs it builds for itself"
     if order.target.device == ANY:
         raise TargetMismatch(f"a plan is of one GPU, and {order.target} is all; {help_}")
     try:
         trt, gpu = package(), first_gpu()
-        if order.tensorrt.version_compatible:
+        if options.version_compatible:
             _require_lean(release(trt))
     except (MissingPackage, TargetMismatch) as reason:
         raise type(reason)(f"{order.target} can't be built here: {reason}; {help_}") from reason
@@ -95,6 +104,7 @@ def identity(order: Order) -> dict[str, Any]:
         "device": order.target.device,
         "gpu": [gpu.architecture, gpu.name],
         "tensorrt": release(package()),
+        "build": BUILD_FORMAT,
         "options": asdict(order.tensorrt),
         "sizes": [list(size) for size in order.shapes.sizes],
     }
@@ -134,7 +144,7 @@ def build(graph: Path, component: Component, folder: Path, order: Order) -> Path
 
 def type_for_tensorrt(model: ir.Model, math: str, whole_attention: bool) -> None:
     """Leave only what TensorRT's parser reads, in the types that it is to compute in."""
-    from .lowering.attention import take_apart_attention
+    from .lowering.attention import let_take_apart, take_apart_attention
     from .lowering.group_norm import take_apart_group_norm
     from .lowering.symmetric import drop_zero_points, symmetric_problem
     from .lowering.typed import type_graph
@@ -143,7 +153,9 @@ def type_for_tensorrt(model: ir.Model, math: str, whole_attention: bool) -> None
     if problem is not None:
         raise BadProfile(problem)
     take_apart_group_norm(model)
-    if not whole_attention:
+    if whole_attention:
+        let_take_apart(model)
+    else:
         take_apart_attention(model)
     type_graph(model, math)
     drop_zero_points(model)

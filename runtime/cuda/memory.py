@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import logging
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -37,16 +39,18 @@ class CudaMemory:
 
     def __init__(self, index: int) -> None:
         cudart = self._cudart = bindings()
-        check(cudart.cudaSetDevice(index))
+        self._index, self._threads = index, threading.local()
+        self.lock: contextlib.AbstractContextManager[Any] = threading.RLock()
+        self._enter()
         self.stream = check(cudart.cudaStreamCreateWithFlags(cudart.cudaStreamNonBlocking))
         self._staging, self._staged = _Pinned(cudart, STAGING), 0
         self._scratch: Array | None = None
         self._holders: dict[object, int] = {}
 
-    def room(self, shape: tuple[int, ...], dtype: np.dtype | type) -> Array:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype | type) -> Array:
         dtype = np.dtype(dtype)
         size_bytes = math.prod(shape) * dtype.itemsize
-        address = self._allocate(size_bytes)
+        address = self._malloc(size_bytes)
         check(self._cudart.cudaMemsetAsync(address, 0, size_bytes, self.stream))
         return Array(address, tuple(shape), dtype)
 
@@ -58,18 +62,14 @@ class CudaMemory:
         assert values.nbytes == array.size_bytes
         if self._staged + values.nbytes > self._staging.size_bytes:
             self.wait()
-            if values.nbytes > self._staging.size_bytes:
-                self._staging.free()
-                self._staging = _Pinned(self._cudart, values.nbytes)
+            self._stage(values.nbytes)
         start, self._staged = self._staged, self._staged + values.nbytes
         ctypes.memmove(self._staging.address + start, values.ctypes.data, values.nbytes)
         self._move(array.address, self._staging.address + start, values.nbytes, "cudaMemcpyHostToDevice")
 
     def read(self, array: Array) -> np.ndarray:
         self.wait()
-        if array.size_bytes > self._staging.size_bytes:
-            self._staging.free()
-            self._staging = _Pinned(self._cudart, array.size_bytes)
+        self._stage(array.size_bytes)
         self._move(self._staging.address, array.address, array.size_bytes, "cudaMemcpyDeviceToHost")
         self.wait()
         found = np.empty(array.shape, array.dtype)
@@ -87,6 +87,7 @@ class CudaMemory:
         values = (weights.address, terms.address, to.address, count, elements)
         kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64)
         blocks = -(-elements // THREADS)
+        self._enter()
         driver, kernel = self._kernel
         check(driver.cuLaunchKernel(kernel, blocks, 1, 1, THREADS, 1, 1, 0, int(self.stream), (values, kinds), 0))
 
@@ -123,7 +124,7 @@ class CudaMemory:
         if self._scratch is None or self._scratch.size_bytes < size_bytes:
             self.wait()
             self._free_scratch()
-            self._scratch = Array(self._allocate(size_bytes), (size_bytes,), np.dtype(np.uint8))
+            self._scratch = Array(self._malloc(size_bytes), (size_bytes,), np.dtype(np.uint8))
         return self._scratch
 
     def leave_scratch(self, holder: object) -> None:
@@ -141,7 +142,7 @@ class CudaMemory:
         module = check(driver.cuModuleLoadData(KERNEL.read_bytes() + b"\0"))
         return driver, check(driver.cuModuleGetFunction(module, b"combine"))
 
-    def _allocate(self, size_bytes: int) -> int:
+    def _malloc(self, size_bytes: int) -> int:
         try:
             return int(check(self._cudart.cudaMalloc(max(size_bytes, 1))))
         except OutOfMemory as reason:
@@ -150,6 +151,19 @@ class CudaMemory:
             raise OutOfMemory(
                 f"the GPU has no {size_bytes / 1e6:.0f} MB left: {free / 1e6:.0f} of {total / 1e6:.0f} MB are free"
             ) from reason
+
+    def _enter(self) -> None:
+        """Make the GPU this thread's, which the driver's own interface does not do by itself."""
+        if not getattr(self._threads, "entered", False):
+            check(self._cudart.cudaSetDevice(self._index))
+            self._threads.entered = True
+
+    def _stage(self, size_bytes: int) -> None:
+        """Have as much staging memory; what is there goes when there is more."""
+        if size_bytes > self._staging.size_bytes:
+            larger = _Pinned(self._cudart, size_bytes)
+            self._staging.free()
+            self._staging = larger
 
     def _free_scratch(self) -> None:
         if self._scratch is not None:

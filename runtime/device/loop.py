@@ -81,20 +81,22 @@ class ResidentRun:
         """Do the steps, yielding the number of each when it is asked for, and done."""
         for step, first in enumerate(self._program.answers):
             noises = [self._draw() for _ in self._program.noises[step]]
-            for part in self._parts:
-                self._predict(part, step, first)
-                for term, noise in zip(self._program.noises[step], noises, strict=True):
-                    self._memory.write(self._term(part, term), noise[part.rows])
-            self._memory.wait()
+            with self._memory.lock:
+                for part in self._parts:
+                    self._predict(part, step, first)
+                    for term, noise in zip(self._program.noises[step], noises, strict=True):
+                        self._memory.write(self._term(part, term), noise[part.rows])
+                self._memory.wait()
             yield step
 
     def latents(self, step: int) -> np.ndarray:
         """What a step left: (images, channels, h, w) float32.  Raises NonFinite."""
         assert self._taken, "the run is over, and its memory is given back"
         found = []
-        for part in self._parts:
-            self._memory.combine(self._left.rows(step, step + 1), part.terms, self._result)
-            found.append(self._memory.read(self._result)[: part.known])
+        with self._memory.lock:
+            for part in self._parts:
+                self._memory.combine(self._left.rows(step, step + 1), part.terms, self._result)
+                found.append(self._memory.read(self._result)[: part.known])
         latents = np.concatenate(found)
         check_finite(latents, f"unet, step {step + 1} of {len(self._program.answers)}, or one before it")
         return latents
@@ -140,7 +142,7 @@ class ResidentRun:
 
     def _room(self, shape: tuple[int, ...], dtype: np.dtype | type = np.float32) -> Array:
         try:
-            self._taken.append(self._memory.room(shape, dtype))
+            self._taken.append(self._memory.allocate(shape, dtype))
         except OutOfMemory:
             self.__exit__()
             raise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,16 +36,17 @@ class Array:
 class Memory(Protocol):
     """What is asked of it is done in the order of asking; only `read` and `wait` wait until it is done.
 
-    device: as the engines name it ("cuda").
+    device: as the engines name it ("cuda").  lock: held from writing inputs to reading outputs, by whoever works here.
     """
 
     device: str
+    lock: contextlib.AbstractContextManager[Any]
 
-    def room(self, shape: tuple[int, ...], dtype: np.dtype | type) -> Array:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype | type) -> Array:
         """A new array of zeros.  Raises OutOfMemory."""
 
     def free(self, array: Array) -> None:
-        """Give back what `room` gave, once all work is done."""
+        """Give back what `allocate` gave, once all work is done."""
 
     def write(self, array: Array, values: np.ndarray) -> None:
         """Put values there, converted to the array's type; the caller may change them at once."""

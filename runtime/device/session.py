@@ -48,17 +48,19 @@ class DeviceSession:
 
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Run over zeros: engines choose kernels in the first call, and may record their work in the second."""
-        buffers = self.buffers(shapes)
-        for _ in range(2):
-            self.enqueue(buffers)
-        self.memory.wait()
+        with self.memory.lock:
+            buffers = self.buffers(shapes)
+            for _ in range(2):
+                self.enqueue(buffers)
+            self.memory.wait()
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        buffers = self.buffers({name: array.shape for name, array in feeds.items()})
-        for name, array in feeds.items():
-            self.memory.write(buffers.inputs[name], array)
-        self.enqueue(buffers)
-        return {name: self.memory.read(array) for name, array in buffers.outputs.items()}
+        with self.memory.lock:
+            buffers = self.buffers({name: array.shape for name, array in feeds.items()})
+            for name, array in feeds.items():
+                self.memory.write(buffers.inputs[name], array)
+            self.enqueue(buffers)
+            return {name: self.memory.read(array) for name, array in buffers.outputs.items()}
 
     def buffers(self, shapes: Mapping[str, tuple[int, ...]]) -> Buffers:
         """The buffers for inputs of these shapes, the same ones each time."""
@@ -76,10 +78,11 @@ class DeviceSession:
         self._network.enqueue(buffers)
 
     def close(self) -> None:
-        self.memory.wait()
-        for key in list(self._kept):
-            self._drop(key)
-        self._network.close()
+        with self.memory.lock:
+            self.memory.wait()
+            for key in list(self._kept):
+                self._drop(key)
+            self._network.close()
 
     def _make(self, shapes: Mapping[str, tuple[int, ...]]) -> Buffers:
         words = sizes_of(self.component, shapes)
@@ -87,10 +90,10 @@ class DeviceSession:
         outputs: dict[str, Array] = {}
         try:
             for spec in self.component.inputs:
-                inputs[spec.name] = self.memory.room(shapes[spec.name], _dtype(spec))
+                inputs[spec.name] = self.memory.allocate(shapes[spec.name], _dtype(spec))
             for spec in self.component.outputs:
                 shape = tuple(size_of(dim, words) for dim in spec.dims)
-                outputs[spec.name] = self.memory.room(shape, _dtype(spec))
+                outputs[spec.name] = self.memory.allocate(shape, _dtype(spec))
         except OutOfMemory:
             self.memory.wait()
             for array in (*inputs.values(), *outputs.values()):

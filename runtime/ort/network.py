@@ -28,21 +28,26 @@ class OrtNetwork:
         self._load, self._component, self._memory, self._recorded = load, component, memory, recorded
         self._runs: dict[Buffers, tuple[Any, Any]] = {}
         self._count = 0
+        refused = ""
         try:
             self._model = load(recorded)
         except SessionFailed as reason:
             if not recorded:
                 raise
-            self._load_plain(reason)
+            refused = str(reason)
+        if refused:
+            self._load_plain(refused)
 
     def enqueue(self, buffers: Buffers) -> None:
-        first = buffers not in self._runs
+        first, refused = buffers not in self._runs, ""
         try:
             self._run(buffers)
         except SessionFailed as reason:
             if not (first and self._recorded):
                 raise
-            self._load_plain(reason)
+            refused = str(reason)  # not the error itself, which holds on to the model
+        if refused:
+            self._load_plain(refused)
             self._run(buffers)
 
     def forget(self, buffers: Buffers) -> None:
@@ -52,7 +57,7 @@ class OrtNetwork:
         self._runs.clear()
         self._model = None
 
-    def _load_plain(self, reason: SessionFailed) -> None:
+    def _load_plain(self, reason: str) -> None:
         log.info("%s: runs without a CUDA graph: %s", self._component.name, reason)
         self._memory.wait()
         self._runs.clear()

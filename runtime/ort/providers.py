@@ -48,7 +48,9 @@ def cuda_options(component: Component, options: EngineOptions, stream: int, reco
         "use_tf32": _switch(math != "fp32"),
     }
     if options.device_memory_mb is not None:
-        chosen["gpu_mem_limit"] = str(options.device_memory_mb << 20)
+        # The arena counts the weights in.
+        limit = (options.device_memory_mb << 20) + component.memory.get("weights_bytes", 0)
+        chosen["gpu_mem_limit"] = str(limit)
     if recorded:
         chosen["enable_cuda_graph"] = "1"
     return chosen

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..cuda.device import driver_version, first_gpu, free_bytes
 from ..device.session import DeviceSession
-from ..errors import MissingPackage, TargetMismatch
+from ..errors import BundleCorrupt, MissingPackage, TargetMismatch
 from ..manifest import Component, Manifest
 from ..room import check_room
 from ..session import EngineOptions
@@ -48,11 +48,15 @@ def describe(device: str) -> str:
 
 
 def admit(folder: Path, manifest: Manifest, device: str, options: EngineOptions) -> None:
-    """Raises TargetMismatch for a plan of another GPU or release, OutOfMemory where the plans don't fit beside what
-    else is on the GPU.
+    """Raises TargetMismatch for a plan of another GPU or release, BundleCorrupt for a stripped one without its weights,
+    OutOfMemory where the plans don't fit beside what else is on the GPU.
     """
     engines = builder(folder, manifest)
     parts = manifest.components if engines is None else engines.built()
+    for part in manifest.components:
+        weights = part.artifact.replace(".plan", ".onnx")
+        if part.bound is not None and part.bound.options.get("strip_weights") and weights not in manifest.files:
+            raise BundleCorrupt(f"{folder} lists no {weights}, whose weights {part.artifact} needs")
     for part in parts:
         check_bound(part, first_gpu(), release(engine_package(part)))
     check_room(parts, options, free_bytes())

@@ -12,13 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from ..cuda.device import Gpu
-from ..errors import NotBuilt
+from ..errors import NotBuilt, OutputFailed
 from ..manifest import Component, Manifest
 from ..pixels import write_whole
 from ..record import from_table, to_table
 from ..session import EngineOptions, Session
 from .bound import AMPERE, bound_to
-from .build import build_plan
+from .build import BUILD_FORMAT, build_plan
 from .monitor import BuildStep
 from .network import engine_memory
 from .options import BuildOptions
@@ -30,7 +30,7 @@ VERIFIED = "verified.json"  # behind the GPU and the release: machines may share
 
 
 @dataclass(frozen=True)
-class Card:
+class Engine:
     """What lies beside each plan.  key: of all that it was made of."""
 
     format: int
@@ -57,7 +57,7 @@ class Engines:
         plan = self._place(part)
         try:
             table = json.loads(plan.with_suffix(".json").read_text(encoding="utf-8"))
-            card = from_table(Card, table, plan.name, NotBuilt)
+            card = from_table(Engine, table, plan.name, NotBuilt)
             whole = card.format == FORMAT and card.size_bytes == plan.stat().st_size
         except (OSError, ValueError) as reason:
             raise NotBuilt(f"{part.name} has no engine for this GPU yet") from reason
@@ -83,7 +83,10 @@ class Engines:
 
     def build(self, part: Component) -> Generator[BuildStep, None, None]:
         plan = self._place(part)
-        plan.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            plan.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as reason:
+            raise OutputFailed(f"can't make {plan.parent}, where engines are kept: {reason.strerror}") from reason
         content = yield from build_plan(
             self._trt, self._weights(part), part, self._manifest.shapes, self._options, self._portable,
             self.folder / f"{self._kind()}.timings",
@@ -91,7 +94,7 @@ class Engines:
         write_whole(plan, lambda file: file.write_bytes(content))
         bound = bound_to(self._trt, self._gpu, self._options, self._portable)
         memory = engine_memory(self._trt, content, self._weights(part))
-        card = Card(
+        card = Engine(
             FORMAT, self._key(part), len(content), replace(part, artifact=plan.name, bound=bound, memory=memory)
         )
         text = json.dumps(to_table(card), indent=2) + "\n"
@@ -140,6 +143,7 @@ class Engines:
         folder = f"{part.name}/"
         files = {name: file.sha256 for name, file in self._manifest.files.items() if name.startswith(folder)}
         return {
+            "build": BUILD_FORMAT,
             "files": files,
             "gpu": [self._gpu.architecture, self._gpu.name],
             "portable": self._portable,

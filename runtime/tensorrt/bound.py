@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from types import ModuleType
 
@@ -10,6 +11,8 @@ from ..errors import TargetMismatch
 from ..manifest import Bound, Component
 from .options import BuildOptions
 from .package import release, release_number
+
+log = logging.getLogger(__name__)
 
 ANY, AMPERE = "any", "ampere"
 FIRST_AMPERE = 80
@@ -42,6 +45,15 @@ def check_bound(component: Component, gpu: Gpu, here: str) -> None:
     if bound.device not in devices_of(gpu):
         raise TargetMismatch(
             f"{component.artifact} was built for {_gpus(bound)}, this is {gpu.name} ({gpu.architecture}); {_again(gpu)}"
+        )
+    model = bound.options.get("gpu")
+    if bound.device == gpu.architecture and model != gpu.name and not bound.options.get("same_capability"):
+        log.warning(
+            "%s was built on %s, this is %s: it may run slower, or fail; same_capability, in a profile's table "
+            "[tensorrt], builds for both",
+            component.artifact,
+            model,
+            gpu.name,
         )
     for name, built in bound.versions.items():
         if release_number(built) != release_number(here):

@@ -14,15 +14,17 @@ from ..manifest import Component
 from ..pixels import write_whole
 from ..precision import Precision
 from ..shapes import Shapes
-from .monitor import BuildStep, Watch, watched
+from .monitor import BuildStep, Phases, watched
 from .options import BuildOptions
-from .package import Journal, release
+from .package import Journal, journal, release
 from .ranges import input_ranges
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
 log = logging.getLogger(__name__)
+
+BUILD_FORMAT = 1  # raise it when what is built of the same graph and options changes
 
 
 def build_plan(
@@ -41,23 +43,23 @@ def build_plan(
     Raises SessionFailed where TensorRT refuses, BadProfile for an option that this release lacks.
     """
     start = time.perf_counter()
-    journal = Journal(trt)
-    builder = trt.Builder(journal.logger)
-    network = _parse(trt, builder, journal, graph, component)
+    said = journal(trt)
+    builder = trt.Builder(said.logger)
+    network = _parse(trt, builder, said, graph, component)
     config = builder.create_builder_config()
     _configure(trt, config, component, options, portable)
     _add_profiles(builder, config, network, component, shapes, options)
     cache = _use_timings(config, timings)
-    watch = Watch(trt)
-    config.progress_monitor = watch.monitor
+    phases = Phases(trt)
+    config.progress_monitor = phases.monitor
 
     def work() -> bytes | None:
         plan = builder.build_serialized_network(network, config)
         return None if plan is None else bytes(plan)
 
-    plan = yield from watched(work, watch)
+    plan = yield from watched(work, phases)
     if plan is None:
-        raise SessionFailed(f"{component.name}: TensorRT {release(trt)} can't build it: {journal.last_error}")
+        raise SessionFailed(f"{component.name}: TensorRT {release(trt)} can't build it: {said.take_error()}")
     if timings is not None:
         timings.parent.mkdir(parents=True, exist_ok=True)
         write_whole(timings, lambda file: file.write_bytes(bytes(cache.serialize())))
@@ -67,15 +69,15 @@ def build_plan(
 
 
 def _parse(
-    trt: ModuleType, builder: trt.Builder, journal: Journal, graph: Path, component: Component
+    trt: ModuleType, builder: trt.Builder, said: Journal, graph: Path, component: Component
 ) -> trt.INetworkDefinition:
     # From release 11 on every network is; the flag is still taken.
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(typed)
-    parser = trt.OnnxParser(network, journal.logger)
+    parser = trt.OnnxParser(network, said.logger)
     if not parser.parse_from_file(str(graph)):
-        said = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        reason = " ".join((said[0] if said else journal.last_error).split())
+        errors = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        reason = " ".join((errors[0] if errors else said.take_error()).split())
         raise SessionFailed(f"{component.name}: TensorRT {release(trt)} can't read {graph.name}: {reason}")
     return network
 

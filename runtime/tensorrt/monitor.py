@@ -27,7 +27,7 @@ class BuildStep:
         return f"{self.phase} {self.done}/{self.total}"
 
 
-class Watch:
+class Phases:
     """Where TensorRT's phases are told; `stop` makes the build end at its next step."""
 
     monitor: trt.IProgressMonitor
@@ -36,20 +36,20 @@ class Watch:
         self.steps: queue.SimpleQueue[BuildStep] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._totals: dict[str, int] = {}
-        watch = self
+        ours = self
 
         class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined]
             def __init__(self) -> None:
                 trt.IProgressMonitor.__init__(self)
 
             def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-                watch.begin(phase_name, num_steps)
+                ours.begin(phase_name, num_steps)
 
             def phase_finish(self, phase_name: str) -> None:
                 pass
 
             def step_complete(self, phase_name: str, step: int) -> bool:
-                return watch.tell(phase_name, step)
+                return ours.tell(phase_name, step)
 
         self.monitor = Monitor()
 
@@ -68,7 +68,7 @@ class Watch:
         self._stopped.set()
 
 
-def watched(work: Callable[[], bytes | None], watch: Watch) -> Generator[BuildStep, None, bytes | None]:
+def watched(work: Callable[[], bytes | None], phases: Phases) -> Generator[BuildStep, None, bytes | None]:
     """Do the work in another thread, yielding its steps; it is stopped, and waited for, where the generator is closed.
 
     A signal reaches Python in the main thread only, and not while that one is inside of TensorRT.
@@ -85,13 +85,13 @@ def watched(work: Callable[[], bytes | None], watch: Watch) -> Generator[BuildSt
     thread = threading.Thread(target=run, name="tensorrt-build")
     thread.start()
     try:
-        while thread.is_alive() or not watch.steps.empty():
+        while thread.is_alive() or not phases.steps.empty():
             try:
-                yield watch.steps.get(timeout=POLL_S)
+                yield phases.steps.get(timeout=POLL_S)
             except queue.Empty:
                 continue
     finally:
-        watch.stop()
+        phases.stop()
         thread.join()
     if failed:
         raise failed[0]

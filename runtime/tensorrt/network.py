@@ -16,7 +16,7 @@ from ..device.memory import CaptureRefused, Recorded
 from ..device.session import Buffers
 from ..errors import SessionFailed
 from ..manifest import Component
-from .package import Journal, release
+from .package import journal, release
 from .ranges import InputRange, fitting
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TensorRTNetwork:
         weights_budget: int | None = None,
     ) -> None:
         self._trt, self._component, self._memory, self._graphs = trt, component, memory, graphs
-        self._journal = Journal(trt)
+        self._journal = journal(trt)
         self._runtime = trt.Runtime(self._journal.logger)
         self._engine = self._deserialize(plan)
         if weights is not None:
@@ -72,7 +72,7 @@ class TensorRTNetwork:
         scratch = self._memory.scratch(self, self._scratch_bytes).address
         ready = self._prepared.get(buffers)
         if ready is None:
-            # The first run is not recorded: the engine may still set itself up in it.
+            # The first run on new memory is not recorded: the engine may still set itself up in it.
             ready = Prepared(self._context(buffers), scratch)
             self._place_scratch(ready, scratch)
             self._execute(ready.context)
@@ -81,7 +81,7 @@ class TensorRTNetwork:
         if ready.scratch != scratch:
             self._drop_recording(ready)
             self._place_scratch(ready, scratch)
-        if ready.recorded is None and self._graphs:
+        elif ready.recorded is None and self._graphs:
             ready.recorded = self._record(ready.context)
         if ready.recorded is not None:
             ready.recorded()
@@ -102,12 +102,14 @@ class TensorRTNetwork:
 
     def _deserialize(self, plan: Path) -> trt.ICudaEngine:
         # Mapped, not read: TensorRT copies the weights to the GPU, and the file need not be in memory twice.
+        if not plan.stat().st_size:
+            raise SessionFailed(f"{self._component.name}: {plan.name} is empty")
         with plan.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             engine = self._runtime.deserialize_cuda_engine(content)
         if engine is None:
             raise SessionFailed(
                 f"{self._component.name}: TensorRT {release(self._trt)} can't load {plan.name}: "
-                f"{self._journal.last_error}"
+                f"{self._journal.take_error()}"
             )
         return engine
 
@@ -115,9 +117,10 @@ class TensorRTNetwork:
         refitter: trt.Refitter = self._trt.Refitter(self._engine, self._journal.logger)
         parser: trt.OnnxParserRefitter = self._trt.OnnxParserRefitter(refitter, self._journal.logger)
         if not (parser.refit_from_file(str(weights)) and refitter.refit_cuda_engine()):
+            errors = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+            said = " ".join((errors[0] if errors else self._journal.take_error()).split())
             raise SessionFailed(
-                f"{self._component.name}: TensorRT can't put the weights of {weights.name} back into the plan: "
-                f"{self._journal.last_error}"
+                f"{self._component.name}: TensorRT can't put the weights of {weights.name} back into the plan: {said}"
             )
 
     def _check_tensors(self, plan: Path) -> None:
@@ -170,7 +173,7 @@ class TensorRTNetwork:
         strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
         context = self._engine.create_execution_context(strategy)
         if context is None:
-            raise SessionFailed(f"{self._component.name}: TensorRT makes no context: {self._journal.last_error}")
+            raise SessionFailed(f"{self._component.name}: TensorRT makes no context: {self._journal.take_error()}")
         if profile:
             self._choose(context, profile)
         placed = all(context.set_input_shape(name, shape) for name, shape in given.items())
@@ -179,7 +182,7 @@ class TensorRTNetwork:
         for name, array in buffers.outputs.items():
             placed = placed and tuple(context.get_tensor_shape(name)) == array.shape
         if not placed:
-            raise SessionFailed(f"{self._component.name}: TensorRT refuses {given}: {self._journal.last_error}")
+            raise SessionFailed(f"{self._component.name}: TensorRT refuses {given}: {self._journal.take_error()}")
         return context
 
     def _choose(self, context: trt.IExecutionContext, profile: int) -> None:
@@ -194,7 +197,7 @@ class TensorRTNetwork:
 
     def _execute(self, context: trt.IExecutionContext) -> None:
         if not context.execute_async_v3(int(self._memory.stream)):
-            raise SessionFailed(f"{self._component.name}: TensorRT failed while running: {self._journal.last_error}")
+            raise SessionFailed(f"{self._component.name}: TensorRT failed while running: {self._journal.take_error()}")
 
     def _record(self, context: trt.IExecutionContext) -> Recorded | None:
         try:
@@ -216,7 +219,7 @@ def engine_memory(trt: ModuleType, plan: bytes, graph: Path) -> dict[str, int]:
 
     graph: the ONNX that it was built from, whose weights count where the plan has none.
     """
-    runtime = trt.Runtime(Journal(trt).logger)
+    runtime = trt.Runtime(journal(trt).logger)
     engine = runtime.deserialize_cuda_engine(plan)
     weights = sum(file.stat().st_size for file in graph.parent.glob(f"{graph.name}*"))
     found = {"weights_bytes": max(len(plan), weights)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -60,29 +61,42 @@ def release_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
+@functools.cache
+def journal(trt: ModuleType) -> Journal:
+    """The one of the process: TensorRT keeps the first logger that it is given for all, as long as it lives."""
+    return Journal(trt)
+
+
 class Journal:
     """What TensorRT said: its warnings and errors go to our log, and the last error into our messages."""
 
     logger: trt.ILogger
 
     def __init__(self, trt: ModuleType) -> None:
-        self.last_error = ""
-        journal = self
+        self._last_error = ""
+        ours = self
 
         class Logger(trt.ILogger):  # type: ignore[name-defined]
             def __init__(self) -> None:
                 trt.ILogger.__init__(self)
 
             def log(self, severity: object, msg: str) -> None:
-                journal.note(severity == trt.ILogger.ERROR or severity == trt.ILogger.INTERNAL_ERROR, msg)
+                if severity == trt.ILogger.ERROR or severity == trt.ILogger.INTERNAL_ERROR:
+                    ours.note(msg)
+                elif severity == trt.ILogger.WARNING:
+                    log.info("TensorRT warns: %s", msg)
 
         self.logger = Logger()
 
-    def note(self, error: bool, message: str) -> None:
-        """Keep a message."""
-        if error:
-            self.last_error = " ".join(message.split())
-        log.debug("TensorRT: %s", message)
+    def note(self, message: str) -> None:
+        """Keep an error."""
+        self._last_error = " ".join(message.split())
+        log.info("TensorRT: %s", message)
+
+    def take_error(self) -> str:
+        """The last error since the last asking."""
+        taken, self._last_error = self._last_error, ""
+        return taken
 
 
 def _recent(trt: ModuleType) -> ModuleType:

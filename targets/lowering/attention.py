@@ -17,7 +17,24 @@ OPERATOR = "Attention"
 # Finite, in float16 too: with -inf a row that is masked all over would be NaN; exp() of either is 0.
 LOWEST = -65504.0
 SCORES = "qk_matmul_output_mode"  # what the fourth output gives, which nobody reads
+DECOMPOSABLE = "TRT_decomposable"  # attribute of TensorRT's parser: one fused kernel, or several where none fits
 PLAIN = ("q_num_heads", "kv_num_heads", "scale", "is_causal")  # attributes that can have any value
+
+
+def let_take_apart(model: ir.Model) -> int:
+    """Attention(Q, K, V) -> Attention(Q, K, V; TRT_decomposable = 1)
+
+    For TensorRT alone, whose parser else asks for a fused kernel, and whose build fails where there is none, as for the
+    single wide head of a VAE (its 10.14 sources; NvInfer.h, IAttention::setDecomposable).
+    """
+    import onnx_ir as ir
+
+    count = 0
+    for node in model.graph:
+        if node.op_type == OPERATOR and node.domain == "" and DECOMPOSABLE not in node.attributes:
+            node.attributes.add(ir.AttrInt64(DECOMPOSABLE, 1))
+            count += 1
+    return count
 
 
 def take_apart_attention(model: ir.Model) -> int:

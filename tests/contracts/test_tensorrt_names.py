@@ -16,7 +16,7 @@ FILES = ("runtime/tensorrt/*.py", "runtime/sessions/tensorrt*.py", "targets/tens
 LEAST = 40  # names; an empty walk would pass too
 # What runs plans, of tensorrt_lean too; but a stripped plan takes its weights back by the full package alone.
 RUNS = ("runtime/tensorrt/network.py", "runtime/tensorrt/package.py", "runtime/tensorrt/plan.py")
-REFITS = {"OnnxParserRefitter"}
+REFITS = {"OnnxParserRefitter", "ParserError"}
 HEAD = "import tensorrt as trt\n"
 
 

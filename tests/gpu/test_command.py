@@ -102,7 +102,7 @@ def test_a_bundle_is_timed_from_the_start_of_its_process_and_in_each_step_but_th
     assert all(0 < sum(steps) < whole for steps, whole in zip(*(found["result"][k] for k in ("step_s", "picture_s"))))
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_diffusers_makes_the_same_picture_of_the_same_call(workshop, tmp_path):
     ours = run_work("timing", timing.Job(str(workshop.bundle("tiny-sd", "ort:cpu")), CALL, 1), tmp_path / "ours")
     job = baseline.Job(str(workshop.checkpoint("tiny-sd")), "eager", CALL, 1)
@@ -113,7 +113,7 @@ def test_diffusers_makes_the_same_picture_of_the_same_call(workshop, tmp_path):
     assert compare("ours", "theirs", *files, 50.0)[0].alike
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_all_stages_run_on_engines_for_a_processor(tmp_path):
     settings = quick(Settings(("ort:cpu",), ("tiny-sd",), steps=3, repeats=1, baselines=()))
     result = prove(settings, tmp_path, tmp_path / "work", print)

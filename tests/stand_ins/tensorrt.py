@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import weakref
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -87,6 +88,7 @@ class TensorRT:
 
     def _module(self, name: str, version: str) -> ModuleType:
         module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)  # packages that ask what is installed look for it
         number = tuple(int(part) for part in version.split(".")[:2])
         full = name == "tensorrt"
         for enum, members in ENUMS.items():

@@ -12,6 +12,7 @@ from .tensorrt_native import Native
 from .tensorrt_plan import tensors_of, weights_of
 
 ATTENTION = (10, 14)  # since when the parser reads it
+DECOMPOSABLE = "TRT_decomposable"  # of Attention: allow several kernels in place of a fused one
 
 
 class OnnxParser(Native):
@@ -24,13 +25,8 @@ class OnnxParser(Native):
         self._errors: list[str] = []
 
     def parse_from_file(self, model: str) -> bool:
-        if not isinstance(model, str):
-            raise TypeError(f"model is {model!r}, not str")
-        try:
-            loaded = onnx.load(model)
-        except Exception as reason:  # missing or broken, weights too
-            self._errors = [f"Failed to parse ONNX model from file: {model} ({type(reason).__name__})"]
-        else:
+        loaded, self._errors = _load(model)
+        if loaded is not None:
             self._errors = [problem for node in loaded.graph.node if (problem := self._refuses(loaded, node))]
             if not self._errors:
                 self._network._model, self._network._tensors = loaded, tensors_of(loaded)
@@ -82,23 +78,37 @@ class OnnxParserRefitter(Native):
     def num_errors(self) -> int:
         return len(self._errors)
 
+    def get_error(self, index: int) -> ParserError:
+        return ParserError(self._errors[index])
+
     def refit_from_file(self, model: str) -> bool:
-        if not isinstance(model, str):
-            raise TypeError(f"model is {model!r}, not str")
-        try:
-            loaded = onnx.load(model)
-        except Exception as reason:  # missing or broken, weights too
-            self._errors = [f"Failed to parse ONNX model from file: {model} ({type(reason).__name__})"]
-        else:
+        loaded, self._errors = _load(model)
+        if loaded is not None:
             needed = _named(onnx.load_from_string(self._refitter._engine._graph))
             given = _named(loaded)
             missing = sorted(set(needed.items()) - set(given.items()))
             self._errors = [f"refit: {missing[0][0]} is not among the weights"] if missing else []
         for problem in self._errors:
             self._error(problem)
-        if not self._errors:
+        if loaded is not None and not self._errors:
             self._refitter._given = loaded.SerializeToString()
         return not self._errors
+
+
+def _load(path: str) -> tuple[onnx.ModelProto | None, list[str]]:
+    """The model without what only TensorRT's parser understands, or what is wrong with the file."""
+    if not isinstance(path, str):
+        raise TypeError(f"model is {path!r}, not str")
+    try:
+        loaded = onnx.load(path)
+    except Exception as reason:  # missing or broken, weights too
+        return None, [f"Failed to parse ONNX model from file: {path} ({type(reason).__name__})"]
+    for node in loaded.graph.node:
+        kept = [attribute for attribute in node.attribute if attribute.name != DECOMPOSABLE]
+        if node.op_type == "Attention" and len(kept) < len(node.attribute):
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    return loaded, []
 
 
 def _named(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

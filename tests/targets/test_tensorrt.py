@@ -9,10 +9,10 @@ from aquatint.compile.checkpoint import find_checkpoint
 from aquatint.compile.plan import make_plan
 from aquatint.profiles.profile import QuantizeRule, read_profile
 from aquatint.runtime.bundle import open_bundle, pipeline_of
-from aquatint.runtime.errors import BadProfile, MissingPackage, TargetMismatch
+from aquatint.runtime.errors import BadProfile, BundleCorrupt, MissingPackage, TargetMismatch
 from aquatint.runtime.goldens import print_goldens
 from aquatint.runtime.load import load
-from aquatint.runtime.manifest import read_manifest
+from aquatint.runtime.manifest import read_manifest, write_manifest
 from aquatint.runtime.shapes import Shapes
 from aquatint.runtime.target import Target
 from aquatint.runtime.tensorrt.options import BuildOptions
@@ -167,7 +167,9 @@ def test_attention_is_taken_apart_for_a_parser_that_does_not_know_it(trt, worksh
     assert "Attention" in operators(bundle, "unet")
     wishes = order(tensorrt=BuildOptions(strip_weights=True))  # which leaves the ONNX beside the plan
     assert tensorrt.build(graph, part, tmp_path, wishes) == tmp_path / "model.plan"
-    assert ("Attention" in {node.op_type for node in ir.load(tmp_path / "model.onnx").graph}) == kept
+    found = [node for node in ir.load(tmp_path / "model.onnx").graph if node.op_type == "Attention"]
+    assert bool(found) == kept
+    assert all(node.attributes["TRT_decomposable"].as_int() == 1 for node in found)
 
 
 def test_quantized_layers_get_no_zero_points(plan_of):
@@ -232,3 +234,34 @@ def test_what_decides_a_plan_decides_its_place_in_the_cache(trt, gpu):
     become(gpu, 9, 0)
     found.append(tensorrt.identity(order()))
     assert len({str(each) for each in found}) == len(found)
+
+
+def test_options_that_contradict_the_order_are_refused():
+    with pytest.raises(BadProfile, match="same_capability narrows what tensorrt:ampere widens"):
+        tensorrt.ready(order("ampere", tensorrt=BuildOptions(same_capability=True)))
+    with pytest.raises(BadProfile, match="version_compatible is for plans that travel"):
+        tensorrt.ready(order("any", on_device=True, tensorrt=BuildOptions(version_compatible=True)))
+
+
+@pytest.mark.parametrize("word, on_device", [("tensorrt:sm90", True), ("ort:cuda", False)])
+def test_bf16_that_no_processor_runs_is_refused_before_anything_slow(plan_of, word, on_device):
+    bf16 = {"precision": {"default": "bf16"}}
+    with pytest.raises(BadProfile, match=f"text_encoder in bf16 for {word} can be verified on a GPU only"):
+        plan_of(word, bf16, on_device=on_device)
+
+
+def test_a_version_compatible_plan_needs_the_lean_runtime_to_be_verified(trt, plan_of):
+    compatible = {"tensorrt": BuildOptions(version_compatible=True)}
+    plan_of("tensorrt:sm89", compatible)
+    trt.install("10.14.1.48", lean="10.15.1.29")
+    with pytest.raises(MissingPackage, match=r"needs tensorrt_lean 10\.14\.1\.48, here is 10\.15\.1\.29"):
+        plan_of("tensorrt:sm89", compatible)
+
+
+def test_a_stripped_plan_without_its_weights_is_refused(trt, compiled):
+    folder = compiled("tensorrt:sm89", {"tensorrt": BuildOptions(strip_weights=True)})
+    manifest = read_manifest(folder)
+    files = {name: file for name, file in manifest.files.items() if name != "unet/model.onnx"}
+    write_manifest(replace(manifest, files=files), folder)
+    with pytest.raises(BundleCorrupt, match=r"lists no unet/model\.onnx, whose weights unet/model\.plan needs"):
+        open_bundle(folder)

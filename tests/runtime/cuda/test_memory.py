@@ -18,17 +18,17 @@ def numbers(*shape):
 
 
 def test_new_memory_holds_zeros(memory):
-    assert not memory.read(memory.room((3, 5), np.float32)).any()
+    assert not memory.read(memory.allocate((3, 5), np.float32)).any()
 
 
 def test_what_is_written_is_read(memory):
-    array, values = memory.room((3, 5), np.float32), numbers(3, 5)
+    array, values = memory.allocate((3, 5), np.float32), numbers(3, 5)
     memory.write(array, values)
     assert np.array_equal(memory.read(array), values)
 
 
 def test_written_values_take_the_arrays_type(memory):
-    array = memory.room((4,), np.float16)
+    array = memory.allocate((4,), np.float16)
     memory.write(array, np.array([1.0, 2.5, -3.0, 1e-3]))
     read = memory.read(array)
     assert read.dtype == np.float16
@@ -36,13 +36,13 @@ def test_written_values_take_the_arrays_type(memory):
 
 
 def test_values_that_are_not_contiguous_are_written_in_order(memory):
-    array, values = memory.room((5, 3), np.float32), numbers(3, 5)
+    array, values = memory.allocate((5, 3), np.float32), numbers(3, 5)
     memory.write(array, values.T)
     assert np.array_equal(memory.read(array), values.T)
 
 
 def test_the_caller_may_change_values_at_once(memory):
-    array, values = memory.room((8,), np.float32), numbers(8)
+    array, values = memory.allocate((8,), np.float32), numbers(8)
     before = values.copy()
     memory.write(array, values)
     values[:] = 0
@@ -50,7 +50,7 @@ def test_the_caller_may_change_values_at_once(memory):
 
 
 def test_many_writes_do_not_share_a_place_before_they_are_done(memory):
-    arrays = [memory.room((1 << 18,), np.float32) for _ in range(11)]  # 11 MB through 4 MB of staging
+    arrays = [memory.allocate((1 << 18,), np.float32) for _ in range(11)]  # 11 MB through 4 MB of staging
     values = [numbers(1 << 18) for _ in arrays]
     for array, value in zip(arrays, values, strict=True):
         memory.write(array, value)
@@ -58,19 +58,19 @@ def test_many_writes_do_not_share_a_place_before_they_are_done(memory):
 
 
 def test_what_is_larger_than_the_staging_memory_goes_both_ways(memory, gpu):
-    array, values = memory.room((STAGING // 4 + 1,), np.float32), numbers(STAGING // 4 + 1)
+    array, values = memory.allocate((STAGING // 4 + 1,), np.float32), numbers(STAGING // 4 + 1)
     memory.write(array, values)
     assert np.array_equal(memory.read(array), values)
     assert gpu.held_bytes(PINNED) == values.nbytes
 
 
 def test_a_large_read_grows_the_staging_memory(memory):
-    array = memory.room((STAGING // 4 + 1,), np.float32)
+    array = memory.allocate((STAGING // 4 + 1,), np.float32)
     assert not memory.read(array).any()
 
 
 def test_what_is_read_is_a_copy(memory):
-    array = memory.room((2,), np.float32)
+    array = memory.allocate((2,), np.float32)
     first = memory.read(array)
     memory.write(array, np.ones(2))
     memory.read(array)
@@ -78,7 +78,7 @@ def test_what_is_read_is_a_copy(memory):
 
 
 def test_rows_are_a_part_in_place(memory):
-    array, values = memory.room((4, 6), np.float32), numbers(4, 6)
+    array, values = memory.allocate((4, 6), np.float32), numbers(4, 6)
     memory.write(array, values)
     memory.write(array.rows(1, 3), np.zeros((2, 6)))
     values[1:3] = 0
@@ -88,7 +88,7 @@ def test_rows_are_a_part_in_place(memory):
 
 
 def test_copies_are_made_in_the_order_of_asking(memory):
-    first, second = memory.room((4,), np.float32), memory.room((4,), np.float32)
+    first, second = memory.allocate((4,), np.float32), memory.allocate((4,), np.float32)
     memory.write(first, np.ones(4))
     memory.copy(first, second)
     memory.write(first, np.zeros(4))
@@ -99,7 +99,7 @@ def test_copies_are_made_in_the_order_of_asking(memory):
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_combine_is_a_weighted_sum(memory, count, elements):
     weights, terms = numbers(count), numbers(count, elements)
-    arrays = [memory.room(shape, np.float32) for shape in ((count,), (count, elements), (elements,))]
+    arrays = [memory.allocate(shape, np.float32) for shape in ((count,), (count, elements), (elements,))]
     memory.write(arrays[0], weights)
     memory.write(arrays[1], terms)
     memory.combine(*arrays)
@@ -108,7 +108,7 @@ def test_combine_is_a_weighted_sum(memory, count, elements):
 
 
 def test_combine_reads_no_term_of_weight_zero(memory):
-    arrays = [memory.room(shape, np.float32) for shape in ((2,), (2, 3), (3,))]
+    arrays = [memory.allocate(shape, np.float32) for shape in ((2,), (2, 3), (3,))]
     memory.write(arrays[0], np.array([0.5, 0.0]))
     memory.write(arrays[1], np.array([[2, 4, 6], [np.nan, np.inf, np.nan]]))
     memory.combine(*arrays)
@@ -116,7 +116,7 @@ def test_combine_reads_no_term_of_weight_zero(memory):
 
 
 def test_recorded_work_is_done_again_each_time(memory, gpu):
-    first, second = memory.room((2,), np.float32), memory.room((2,), np.float32)
+    first, second = memory.allocate((2,), np.float32), memory.allocate((2,), np.float32)
     again = memory.record(lambda: memory.copy(first, second))
     assert not memory.read(second).any()  # recording did nothing
     for value in (3.0, 5.0):
@@ -132,13 +132,13 @@ def test_recorded_work_is_done_again_each_time(memory, gpu):
     [
         lambda memory, array: memory.wait(),
         lambda memory, array: memory.read(array),
-        lambda memory, array: memory.room((2,), np.float32),
+        lambda memory, array: memory.allocate((2,), np.float32),
         lambda memory, array: memory.free(array),
     ],
     ids=["wait", "read", "room", "free"],
 )
 def test_what_no_graph_can_hold_is_refused_and_leaves_no_error(memory, ask):
-    array = memory.room((2,), np.float32)
+    array = memory.allocate((2,), np.float32)
     with pytest.raises(CaptureRefused, match="cudaErrorStreamCaptureUnsupported"):
         memory.record(lambda: ask(memory, array))
     from cuda.bindings import runtime as cudart
@@ -152,7 +152,7 @@ def test_any_error_ends_the_recording(memory):
     def fail():
         raise KeyboardInterrupt
 
-    array = memory.room((2,), np.float32)
+    array = memory.allocate((2,), np.float32)
     with pytest.raises(KeyboardInterrupt):
         memory.record(fail)
     assert not memory.read(array).any()
@@ -170,7 +170,7 @@ def test_work_that_fails_leaves_no_recording_behind(memory, gpu):
 
 def test_a_device_that_records_nothing_is_refused(memory, gpu):
     gpu.capturable = False
-    array = memory.room((2,), np.float32)
+    array = memory.allocate((2,), np.float32)
     with pytest.raises(CaptureRefused, match="cudaErrorStreamCaptureInvalidated"):
         memory.record(lambda: memory.copy(array.rows(0, 1), array.rows(1, 2)))
     memory.wait()
@@ -179,14 +179,14 @@ def test_a_device_that_records_nothing_is_refused(memory, gpu):
 def test_too_little_memory_says_how_much_there_is(memory, gpu):
     gpu.others_bytes = gpu.total_bytes - 5_000_000
     with pytest.raises(OutOfMemory, match=r"^the GPU has no 8 MB left: 5 of 8590 MB are free$"):
-        memory.room((2_000_000,), np.float32)
+        memory.allocate((2_000_000,), np.float32)
     from cuda.bindings import runtime as cudart
 
     assert int(cudart.cudaGetLastError()[0]) == 0
 
 
 def test_memory_is_freed_once(memory, gpu):
-    array = memory.room((2,), np.float32)
+    array = memory.allocate((2,), np.float32)
     assert gpu.held_bytes() == 8
     memory.free(array)
     assert gpu.held_bytes() == 0
@@ -195,7 +195,7 @@ def test_memory_is_freed_once(memory, gpu):
 
 
 def test_an_empty_array_has_a_place_too(memory):
-    assert memory.read(memory.room((0, 4), np.float32)).shape == (0, 4)
+    assert memory.read(memory.allocate((0, 4), np.float32)).shape == (0, 4)
 
 
 def test_scratch_is_as_large_as_the_largest_wish(memory, gpu):
@@ -232,13 +232,13 @@ def test_all_sessions_of_a_process_share_one(gpu):
 def test_a_gpu_older_than_the_kernel_is_refused(gpu):
     gpu.cards = [Card("V100", 7, 0)]
     memory = CudaMemory(0)
-    arrays = [memory.room(shape, np.float32) for shape in ((1,), (1, 3), (3,))]
+    arrays = [memory.allocate(shape, np.float32) for shape in ((1,), (1, 3), (3,))]
     with pytest.raises(SessionFailed, match="CUDA_ERROR_NO_BINARY_FOR_GPU"):
         memory.combine(*arrays)
 
 
 def test_the_stand_in_finds_what_is_used_after_it_was_freed(memory, gpu):
-    source, target = memory.room((2,), np.float32), memory.room((2,), np.float32)
+    source, target = memory.allocate((2,), np.float32), memory.allocate((2,), np.float32)
     memory.copy(source, target)
     gpu.release(source.address)
     with pytest.raises(Violation, match="are freed"):
@@ -259,7 +259,7 @@ def test_the_stand_in_finds_what_writes_past_an_end(gpu):
 def test_the_stand_in_refuses_memory_of_the_wrong_kind(memory, gpu):
     from cuda.bindings import runtime as cudart
 
-    array = memory.room((2,), np.float32)
+    array = memory.allocate((2,), np.float32)
     unpinned = np.zeros(2, np.float32)
     way = cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
     error = cudart.cudaMemcpyAsync(array.address, unpinned.ctypes.data, 8, way, memory.stream)[0]

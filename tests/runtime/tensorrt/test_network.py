@@ -121,7 +121,7 @@ def test_a_recording_is_made_anew_where_the_scratch_has_moved(plans, gpu, memory
     assert memory._scratch.address != before
     for seed in range(3):
         plans.agree(session, "text_encoder", seed=seed)
-    assert (len(gpu.recorded), gpu.launches) == (1, 5)
+    assert (len(gpu.recorded), gpu.launches) == (1, 4)  # the first run on the new memory is not recorded
     assert next(iter(network._prepared.values())).scratch == memory._scratch.address
 
 

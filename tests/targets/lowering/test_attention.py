@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aquatint.runtime.errors import BadModel
-from aquatint.targets.lowering.attention import LOWEST, take_apart_attention
+from aquatint.targets.lowering.attention import LOWEST, let_take_apart, take_apart_attention
 
 ir = pytest.importorskip("onnx_ir")
 
@@ -134,3 +134,10 @@ def test_a_cache_of_keys_is_refused(sketch):
     sketch.output("y", outputs[0])
     with pytest.raises(BadModel, match="a cache of keys"):
         take_apart_attention(sketch.model())
+
+
+def test_whole_attention_is_let_be_taken_apart_by_tensorrt(sketch):
+    model = graph(sketch)
+    assert let_take_apart(model) == 1
+    assert let_take_apart(model) == 0
+    assert next(iter(model.graph)).attributes["TRT_decomposable"].as_int() == 1
