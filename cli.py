@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .bench_command import bench_group
 from .compile_options import CACHE, default_cache, model_options, read_model
 from .engine_options import engine_options, read_engine_options
 from .quantize_commands import quantize_group
@@ -303,6 +304,7 @@ def cache_command(prune: bool, older_than: float, cache: Path | None, as_json: b
         click.echo("\n".join(filter(None, (table(cells), f"{len(entries)} entries, {total} in {store.root}"))))
 
 
+cli.add_command(bench_group)
 cli.add_command(quantize_group)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ import numpy as np
 from ..runtime.bundle import Bundle, open_bundle, pipeline_of
 from ..runtime.manifest import Component
 from ..runtime.precision import Precision
-from ..runtime.session import Session
 from ..runtime.shapes import TOKENS
+from .timing.clock import Clock
 
 
 def compare_step(bundle: Bundle, repeats: int) -> dict[str, float]:
@@ -52,7 +52,7 @@ def compare_step(bundle: Bundle, repeats: int) -> dict[str, float]:
 def loop_share(bundle: Bundle, steps: int) -> dict[str, float]:
     """The part of a denoising loop that is not spent in the UNet's session: milliseconds a step, and share."""
     pipe = pipeline_of(bundle)
-    clock = _Clock(bundle.session("unet"))
+    clock = Clock(bundle.session("unet"))
     bundle.replace_session("unet", clock)
     printing = pipe.generate("a bowl of fruit", num_inference_steps=steps, seed=0)
     next(printing)  # the first step also encodes the prompt and compiles
@@ -64,26 +64,6 @@ def loop_share(bundle: Bundle, steps: int) -> dict[str, float]:
     printing.close()
     own = total - clock.seconds
     return {"loop_ms": 1e3 * own / (steps - 1), "share": own / total}
-
-
-class _Clock:
-    """A session that counts its own time."""
-
-    def __init__(self, inner: Session) -> None:
-        self._inner = inner
-        self.seconds = 0.0
-
-    def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._inner.prepare(shapes)
-
-    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        start = time.perf_counter()
-        outputs = self._inner.run(feeds)
-        self.seconds += time.perf_counter() - start
-        return outputs
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 def _unet_feeds(bundle: Bundle) -> tuple[Component, dict[str, np.ndarray]]:

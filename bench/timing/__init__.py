@@ -1,0 +1,1 @@
+"""Latency of bundles, and whether it changed."""
