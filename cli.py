@@ -99,7 +99,7 @@ def compile_command(
         return
     with Progress(logs=not quiet) as progress:
         folder = drive(
-            compile_bundle(plan, Cache(asked.work), lambda step: progress.show(str(step))),
+            compile_bundle(plan, Cache(asked.work), lambda step: progress.step(step.done, step.total, step.phase)),
             lambda stage: progress.show(f"[{stage.index + 1}/{stage.total}] {stage.label}"),
         )
     if as_json:
@@ -158,7 +158,7 @@ def run_command(
                 progress.bar(step.index + 1, step.total, "denoising")
             return last
 
-        drive(build_engines(opened), progress.show)
+        drive(build_engines(opened), lambda step: progress.step(step.done, step.total, step.phase))
         progress.show("loading the engines")
         pipe.prepare()
         progress.restart()
@@ -185,7 +185,7 @@ def verify_command(bundle: Path, as_json: bool, **words: Any) -> None:
     device, options = read_engine_options(words)
     opened = open_bundle(bundle, device=device, hashes=True, options=options)
     with Progress(logs=False) as progress:
-        drive(build_engines(opened), progress.show)
+        drive(build_engines(opened), lambda step: progress.step(step.done, step.total, step.phase))
         progress.show("printing the golden images")
         found = print_goldens(opened)
     asked = opened.manifest.verification
@@ -227,7 +227,7 @@ def build_command(bundle: Path, quiet: bool, as_json: bool) -> None:
     if opened.builder is None:
         raise click.UsageError(f"{bundle} has nothing to build: its artifacts run on {opened.target} as they are")
     with Progress(logs=not quiet) as progress:
-        goldens = drive(build_engines(opened), progress.show)
+        goldens = drive(build_engines(opened), lambda step: progress.step(step.done, step.total, step.phase))
     if as_json:
         found = [{"prompt": golden.prompt, "seed": golden.seed, "psnr_db": golden.psnr_db} for golden in goldens]
         click.echo(json.dumps({"target": str(opened.target), "built": bool(goldens), "goldens": found}))

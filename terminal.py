@@ -90,6 +90,13 @@ class Progress:
         filled = "#" * (24 * done // total)
         self.show(f"{label} [{filled:<24}] {done}/{total}{_rate(parts, spent, total - done, unit)}")
 
+    def step(self, done: int, total: int, label: str) -> None:
+        """A bar for work that is counted where total is not 0, else its label."""
+        if total:
+            self.bar(done, total, label)
+        else:
+            self.show(label)
+
     def restart(self) -> None:
         """Count time from now."""
         self._start = self._first = time.perf_counter()

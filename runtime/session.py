@@ -32,13 +32,25 @@ class Session(Protocol):
         """Give the memory back; the session can't run after it."""
 
 
+@dataclass(frozen=True)
+class BuildStep:
+    """One step of a phase of a long build is done.  done: from 0 to total; both 0 for a phase that is not counted."""
+
+    phase: str
+    done: int = 0
+    total: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.phase} {self.done}/{self.total}" if self.total else self.phase
+
+
 class Builder(Protocol):
     """Builds, on the machine that runs them, engines of a bundle's portable artifacts, and keeps them."""
 
     def missing(self) -> list[Component]:
         """What is not built yet, or no longer whole."""
 
-    def build(self, part: Component) -> Generator[object, None, None]:
+    def build(self, part: Component) -> Generator[BuildStep, None, None]:
         """Build one component's engine, yielding what is being done; it appears whole or not at all."""
 
     def open(self, part: Component, options: EngineOptions) -> Session:

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..runtime.errors import BadProfile
+from ..runtime.session import BuildStep
 from ..runtime.shapes import Shapes
 from ..runtime.target import Target
 from ..runtime.tensorrt.options import BuildOptions
 
-Watch = Callable[[object], None]
+Watch = Callable[[BuildStep], None]
 
 
-def silent(step: object) -> None:
+def silent(step: BuildStep) -> None:
     """Watch nothing."""
 
 

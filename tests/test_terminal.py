@@ -153,3 +153,13 @@ def test_work_is_shown_as_it_goes_and_gives_its_result():
     shown = []
     assert drive(work(), shown.append) == "done"
     assert shown == [1, 2]
+
+
+def test_counted_work_is_a_bar_and_other_work_its_label(monkeypatch):
+    shown = []
+    progress = Progress(logs=False)
+    monkeypatch.setattr(progress, "show", shown.append)
+    progress.step(0, 0, "loading")
+    progress.step(6, 12, "timing kernels")
+    assert shown[0] == "loading"
+    assert shown[1].startswith("timing kernels [############            ] 6/12")

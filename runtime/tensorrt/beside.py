@@ -16,10 +16,9 @@ from ..errors import NotBuilt, OutputFailed
 from ..manifest import Component, Manifest
 from ..pixels import write_whole
 from ..record import from_table, to_table
-from ..session import EngineOptions, Session
+from ..session import BuildStep, EngineOptions, Session
 from .bound import AMPERE, bound_to
 from .build import BUILD_FORMAT, build_plan
-from .monitor import BuildStep
 from .network import engine_memory
 from .options import BuildOptions
 from .package import release

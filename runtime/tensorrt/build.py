@@ -13,8 +13,9 @@ from ..errors import BadProfile, SessionFailed
 from ..manifest import Component
 from ..pixels import write_whole
 from ..precision import Precision
+from ..session import BuildStep
 from ..shapes import Shapes
-from .monitor import BuildStep, Phases, watched
+from .monitor import Phases, watched
 from .options import BuildOptions
 from .package import Journal, journal, release
 from .ranges import input_ranges

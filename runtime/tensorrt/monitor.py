@@ -5,26 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from ..session import BuildStep
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
 POLL_S = 0.2  # how soon Ctrl-C is seen: the build itself runs in another thread, in C++
-
-
-@dataclass(frozen=True)
-class BuildStep:
-    """One step of a phase is done.  done: from 0 to total."""
-
-    phase: str
-    done: int
-    total: int
-
-    def __str__(self) -> str:
-        return f"{self.phase} {self.done}/{self.total}"
 
 
 class Phases:

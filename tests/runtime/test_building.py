@@ -55,7 +55,7 @@ def finish(steps):
     said = []
     while True:
         try:
-            said.append(next(steps))
+            said.append(str(next(steps)))
         except StopIteration as stop:
             return said, stop.value
 
@@ -106,7 +106,7 @@ def test_a_build_says_what_it_does_and_gives_the_goldens(bundle):
 def test_what_was_built_before_is_not_built_again(bundle, trt):
     opened = open_bundle(bundle)
     steps = build_engines(opened)
-    while not next(steps).startswith("building unet (2 of 4)"):
+    while not str(next(steps)).startswith("building unet (2 of 4)"):
         pass
     steps.close()
     assert len(trt.builds) == 1
@@ -118,7 +118,7 @@ def test_what_was_built_before_is_not_built_again(bundle, trt):
 def test_a_build_that_was_interrupted_before_the_goldens_is_verified_at_the_next(bundle):
     opened = open_bundle(bundle)
     steps = build_engines(opened)
-    while next(steps) != "printing the golden images":
+    while str(next(steps)) != "printing the golden images":
         pass
     steps.close()
     said, goldens = finish(build_engines(open_bundle(bundle)))

@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from aquatint.runtime.errors import BadProfile, SessionFailed
 from aquatint.runtime.manifest import Component, TensorSpec
+from aquatint.runtime.session import BuildStep
 from aquatint.runtime.shapes import ShapeRange, Shapes
 from aquatint.runtime.tensorrt.build import build_plan
-from aquatint.runtime.tensorrt.monitor import BuildStep
 from aquatint.runtime.tensorrt.options import BuildOptions
 from aquatint.runtime.tensorrt.package import package
 from aquatint.tests.stand_ins.machine import Card
