@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .bench_options import Files, how_long, planned, what_else, what_is_printed, where_to, who_else
 from .runtime.errors import BadRequest
 from .terminal import Progress, drive, table
 
 if TYPE_CHECKING:
     from .bench.timing.result import Result
-    from .bench.timing.worker import Order
-
-PROMPT = "a large red circle on a white background"
+    from .bench.timing.rounds import Doing
 
 
 class BenchGroup(click.Group):
@@ -33,56 +32,36 @@ class BenchGroup(click.Group):
 
 @click.group("bench", cls=BenchGroup)
 def bench_group() -> None:
-    """Measure how fast bundles print, and what memory they take.
+    """Measure how fast bundles print, what memory they take, and how good their pictures are.
 
     \b
-    aquatint bench out/demo                        # one bundle
-    aquatint bench out/demo out/int8 --json a.json # several, in turns
-    aquatint bench compare a.json b.json --fail-over 5%
+    aquatint bench out/demo                                        # one bundle
+    aquatint bench out/demo out/int8 --quality --json a.json       # several, in turns
+    aquatint bench out/demo --baseline diffusers:bf16 --html a.html  # against PyTorch
+    aquatint bench compare a.json b.json --fail-over 5%            # in continuous integration
     """
 
 
 @bench_group.command("run")
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--prompt", default=PROMPT, show_default=True, help="Of every picture.")
-@click.option("--steps", type=click.IntRange(3), default=10, show_default=True, help="Denoising steps of a picture.")
-@click.option("--guidance-scale", type=float, help="[default: the first bundle's]")
-@click.option("--seed", default=0, show_default=True, help="Of every picture.")
-@click.option("--least", type=click.IntRange(1), default=5, show_default=True, help="Pictures of each bundle.")
-@click.option("--most", type=click.IntRange(1), default=30, show_default=True, help="After which it ends anyhow.")
-@click.option(
-    "--spread", type=float, default=2.0, show_default=True, help="Per cent of itself to which a median is to be known."
-)
-@click.option("--device", help="Another device of the bundles' engine than they were built for, such as cpu.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of a CPU.  [default: the engine's choice]")
-@click.option("--stages", is_flag=True, help="Show every stage of every bundle.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write everything there.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every sample there.")
-def run_command(
-    bundles: tuple[Path, ...],
-    least: int,
-    most: int,
-    spread: float,
-    stages: bool,
-    json_file: Path | None,
-    csv_file: Path | None,
-    **words: Any,
-) -> None:
+@what_is_printed
+@how_long
+@who_else
+@what_else
+@where_to
+def run_command(bundles: tuple[Path, ...], stages: bool, files: Files, **words: Any) -> None:
     """Print the same picture with every BUNDLE, in turns, until the medians are known.
 
     Each bundle has a process of its own; the first picture of each is not counted.  Ratios are to the first bundle, of
-    pictures printed one after the other.  Ctrl-C ends it, and what was measured by then is shown and written.
+    pictures printed one after the other.  What fails is left out, and the command fails after the rest is shown.
+    Ctrl-C ends it, and what was measured by then is shown and written.
     """
     from .bench.timing.machine import describe_machine
-    from .bench.timing.result import FORMAT, Result, csv_text, write_result
-    from .bench.timing.rounds import Doing, Patience, measure
-    from .runtime.pixels import write_whole
+    from .bench.timing.measurement import measure
+    from .bench.timing.result import FORMAT, Result
 
-    try:
-        patience = Patience(spread / 100, least, max(least, most))
-    except ValueError as reason:
-        raise BadRequest(str(reason)) from reason
-    orders = _orders(bundles, words)
+    files.check()
+    orders, calls, wish = planned(bundles, words)
     machine = describe_machine()
     with Progress(logs=False) as progress:
 
@@ -92,14 +71,32 @@ def run_command(
             else:
                 progress.show(doing.label)
 
-        run = drive(measure(orders, patience), show)
-    result = Result(FORMAT, machine, orders, patience, run)
-    if json_file is not None:
-        write_result(result, json_file)
-    if csv_file is not None:
-        text = csv_text(result)
-        write_whole(csv_file, lambda file: file.write_text(text, encoding="utf-8"))
-    click.echo(_text(result, stages))
+        run = drive(measure(orders, calls, wish), show)
+    result = Result(FORMAT, machine, wish.patience, run)
+    _show(result, stages, files)
+    if failed := [measured.order.name for measured in run.subjects if measured.failed]:
+        raise BadRequest(f"not measured to the end: {', '.join(failed)}")
+
+
+@bench_group.command("show")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--stages", is_flag=True, help="Show every stage of every bundle.")
+@where_to
+def show_command(file: Path, stages: bool, files: Files) -> None:
+    """Show a result of `aquatint bench --json` again, or write it as a page, a picture or a table of samples."""
+    from .bench.timing.result import read_result
+
+    files.check()
+    _show(read_result(file), stages, files)
+
+
+@bench_group.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of what `aquatint bench --json` writes."""
+    from .bench.timing.result import Result
+    from .bench.timing.schema import schema_of
+
+    click.echo(json.dumps(schema_of(Result), indent=1))
 
 
 @bench_group.command("compare")
@@ -119,14 +116,20 @@ def compare_command(old: Path, new: Path, fail_over: str, as_json: bool) -> None
     from .runtime.record import to_table
 
     over = _share(fail_over)
-    before, after = (read_result(path).run.subjects for path in (old, new))
-    if len(before) != len(after):
-        raise BadRequest(f"{old} has {len(before)} bundles, {new} has {len(after)}; compare runs of the same ones")
-    found = [judge(stages(a), stages(b), over) for a, b in zip(before, after, strict=True)]
+    before, after = (read_result(path).run for path in (old, new))
+    if len(before.subjects) != len(after.subjects):
+        raise BadRequest(
+            f"{old} has {len(before.subjects)} subjects, {new} has {len(after.subjects)}; compare runs of the same ones"
+        )
+    if before.points[0].call != after.points[0].call:
+        raise BadRequest(f"{old} printed {before.points[0].call}, {new} {after.points[0].call}; compare the same call")
+    pairs = zip(before.points[0].series, after.points[0].series, strict=True)
+    found = [judge(stages(a), stages(b), over) for a, b in pairs]
     if as_json:
         click.echo(json.dumps([to_table(judgement) for judgement in found], indent=1))
     else:
-        texts = [f"{b.bundle}\n{table(*differences(judgement))}" for b, judgement in zip(after, found, strict=True)]
+        names = [measured.order.name for measured in after.subjects]
+        texts = [f"{name}\n{table(*differences(judgement))}" for name, judgement in zip(names, found, strict=True)]
         click.echo("\n\n".join(texts))
     unclear = [stage for judgement in found for stage in (*judgement.undecided, *judgement.only_old)]
     slower = [stage for judgement in found for stage in judgement.slower]
@@ -136,30 +139,16 @@ def compare_command(old: Path, new: Path, fail_over: str, as_json: bool) -> None
         raise BadRequest(f"too few samples, or gone in {new}: {', '.join(dict.fromkeys(unclear))}")
 
 
-def _orders(bundles: tuple[Path, ...], words: dict[str, Any]) -> tuple[Order, ...]:
-    from .bench.comparison_trial import Job
-    from .bench.timing.worker import Order
-    from .runtime.manifest import read_manifest
+def _show(result: Result, stages: bool, files: Files) -> None:
+    """As tables, and in files."""
+    from .bench.timing.summary import foot, parts
 
-    usual = read_manifest(bundles[0]).defaults
-    scale = usual.guidance_scale if words["guidance_scale"] is None else words["guidance_scale"]
-    return tuple(
-        Order(
-            Job(str(bundle), (words["prompt"],), words["seed"], words["steps"], scale, usual.scheduler),
-            words["device"],
-            words["threads"],
-        )
-        for bundle in bundles
-    )
-
-
-def _text(result: Result, every_stage: bool) -> str:
-    from .bench.timing.summary import breakdown, foot, overview
-
-    texts = [table(*overview(result))]
-    if every_stage:
-        texts += [f"{measured.bundle}\n{table(*breakdown(measured))}" for measured in result.run.subjects]
-    return "\n\n".join([*texts, "\n".join(foot(result))])
+    tables = list(parts(result, stages))
+    files.write(result, tables)
+    for part in tables:
+        note = f"{part.note}\n" if part.note else ""
+        click.echo(f"{part.title}\n{table(part.rows, part.head)}\n{note}")
+    click.echo("\n".join(foot(result)))
 
 
 def _share(text: str) -> float:

@@ -83,7 +83,7 @@ def make_plan(folders: Sequence[Path], ask: Ask) -> Plan:
             raise BadRequest(f"{other.folder} can't be compared with {first.folder}: {difference}")
     manifest = first.manifest
     if ask.judge:
-        _check_judge(manifest)
+        check_judge(manifest)
     steps = max(manifest.defaults.num_inference_steps, LEAST_STEPS) if ask.steps is None else ask.steps
     if steps < LEAST_STEPS:
         raise BadRequest(f"steps is {steps}; a comparison needs {LEAST_STEPS} or more, for the first is not timed")
@@ -129,7 +129,8 @@ def _prompts(manifest: Manifest) -> tuple[str, ...]:
     return tuple(prompts[index] for index in DEMO_PROMPTS)
 
 
-def _check_judge(manifest: Manifest) -> None:
+def check_judge(manifest: Manifest) -> None:
+    """Raises BadRequest for a bundle whose pictures the demo model's judge does not know."""
     from ..demo.draw import SIZE
 
     if manifest.model.source != DEMO or manifest.model.adapters:

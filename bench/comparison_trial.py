@@ -89,17 +89,25 @@ def begin(pipe: Pipeline, bundle: Bundle, prompt: str, job: Job) -> Printing:
 
     Raises BadRequest before anything slow.
     """
-    size = height, width = bundle.manifest.shapes.default_size
-    task = tasks(bundle)[0]
-    given: dict[str, Any] = {"height": height, "width": width} if task != "image to image" else {}
-    if task != "text to image":
-        given |= {"image": drawn_start(size), "strength": STRENGTHS[task]}
-    if task == "inpainting":
-        given["mask_image"] = drawn_mask(size)
+    given = task_arguments(bundle, bundle.manifest.shapes.default_size)
     return pipe.generate(
         prompt, seed=job.seed, num_inference_steps=job.steps, guidance_scale=job.guidance_scale,
         scheduler=job.scheduler, **given,
     )  # fmt: skip
+
+
+def task_arguments(bundle: Bundle, size: tuple[int, int]) -> dict[str, Any]:
+    """The size, and what a model that makes no picture from text alone goes on from, as arguments of a call.
+
+    size: (height, width) in pixels.
+    """
+    task = tasks(bundle)[0]
+    given: dict[str, Any] = dict(zip(("height", "width"), size, strict=True)) if task != "image to image" else {}
+    if task != "text to image":
+        given |= {"image": drawn_start(size), "strength": STRENGTHS[task]}
+    if task == "inpainting":
+        given["mask_image"] = drawn_mask(size)
+    return given
 
 
 class _Watch:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..runtime.errors import MissingPackage, OutputFailed
+from ..runtime.errors import OutputFailed
+from .drawing import check_drawing
 
 KEPT, MISSED, CHOSEN = "#2a78b5", "#b0b0b0", "#d9541e"
 
@@ -26,10 +27,7 @@ class Point:
 
 def check_plot(file: Path) -> None:
     """Raises MissingPackage without matplotlib, OutputFailed where the file can't be."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as reason:
-        raise MissingPackage('--plot needs matplotlib; pip install "aquatint[bench]"') from reason
+    check_drawing("--plot")
     if file.suffix != ".png" or not file.parent.is_dir():
         raise OutputFailed(f"can't draw {file}; give the name of a .png in a folder that exists")
 

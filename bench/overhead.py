@@ -52,7 +52,7 @@ def compare_step(bundle: Bundle, repeats: int) -> dict[str, float]:
 def loop_share(bundle: Bundle, steps: int) -> dict[str, float]:
     """The part of a denoising loop that is not spent in the UNet's session: milliseconds a step, and share."""
     pipe = pipeline_of(bundle)
-    clock = Clock(bundle.session("unet"))
+    clock = Clock(bundle.session("unet"), "unet")
     bundle.replace_session("unet", clock)
     printing = pipe.generate("a bowl of fruit", num_inference_steps=steps, seed=0)
     next(printing)  # the first step also encodes the prompt and compiles

@@ -6,12 +6,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from . import lookup
-from .errors import NonFinite, TargetMismatch
+from .errors import BadRequest, NonFinite, TargetMismatch
 from .manifest import Component
 from .shapes import Shapes
 from .target import Target
@@ -30,6 +30,40 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Give the memory back; the session can't run after it."""
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """What one node of an engine's own graph took.
+
+    kind, precision: in the engine's words; precision None where it tells none.
+    layers: the nodes of the artifact that it computes, as far as the engine tells: a fused one several, an inserted
+    one none.
+    inputs: nodes that run before it, by name.
+    calls: how often it ran; 0 for one that the engine found nothing to do for.  seconds: of all its calls.
+    """
+
+    name: str
+    kind: str
+    precision: str | None
+    layers: tuple[str, ...]
+    inputs: tuple[str, ...]
+    calls: int
+    seconds: float
+
+
+@runtime_checkable
+class Profiled(Protocol):
+    """What a session has besides, if it was opened with EngineOptions(profile=True)."""
+
+    def forget_times(self) -> None:
+        """Count from now on."""
+
+    def node_times(self) -> list[NodeTime]:
+        """Of all runs since forget_times, in the order in which nodes run; a name may come again.
+
+        The last that is asked of a session before its end.  Raises BadRequest where it was opened without profile.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,6 +108,7 @@ class EngineOptions:
     threads: of a CPU, None for the engine's own choice.
     residency: "all" keeps every component loaded; "one" unloads each before the next, which costs the time of loading
     at every call, and keeps memory at the largest component.
+    profile: have sessions tell what each node of theirs takes (Profiled), which makes them slower.
 
     On NVIDIA's GPUs:
     graphs: have the denoiser's work recorded, and launched at once from then on (CUDA graphs).
@@ -86,6 +121,7 @@ class EngineOptions:
 
     threads: int | None = None
     residency: Literal["all", "one"] = "all"
+    profile: bool = False
     graphs: bool = True
     device_memory_mb: int | None = None
     conv_search: Literal["exhaustive", "heuristic", "default"] = "heuristic"
@@ -125,6 +161,20 @@ def open_session(
     """Open an artifact on the target's device, which must be here (require_device)."""
     session: Session = backend(target).open_session(artifact, component, target.device, shapes, options)
     return session
+
+
+def refuse_profile(component: Component, options: EngineOptions, where: str) -> None:
+    """Raises BadRequest if nodes' times are asked of an engine that does not tell them.  where: "TensorRT"."""
+    if options.profile:
+        raise BadRequest(
+            f"{component.name}: what its operators take can't be told of {where} yet; "
+            "profile a bundle for openvino:cpu or ort:cpu"
+        )
+
+
+def not_profiled(component: Component) -> BadRequest:
+    """The error of a session that was asked for times and has counted none."""
+    return BadRequest(f"{component.name}: its operators were not timed; open it with EngineOptions(profile=True)")
 
 
 def check_finite(array: np.ndarray, where: str) -> None:

@@ -35,7 +35,8 @@ ARROWS = {
     "compile_options": {"compile", "profiles", "runtime"},
     "quantize_commands": {"search_command", "bench", "catalogue", "terminal", "runtime"},
     "search_command": {"compile_options", "compile", "profiles", "bench", "terminal", "runtime"},
-    "bench_command": {"bench", "terminal", "runtime"},
+    "bench_command": {"bench_options", "bench", "terminal", "runtime"},
+    "bench_options": {"bench", "runtime"},
     "remake": {"runtime"},
     "run": {"remake", "runtime"},
 }

@@ -17,7 +17,7 @@ class MemoryFloor:
 def memory_floor(run: Callable[[int], bool], low: int, high: int, tolerance: int) -> MemoryFloor:
     """Halve the range between the limits that fail and those that do, until it is no wider than the tolerance.
 
-    run: whether it runs with so many bytes, as by memory_limit.limited; called about log2((high - low) / tolerance)
+    run: whether it runs with so many bytes, as by memory_limit.limiting; called about log2((high - low) / tolerance)
     times.  It is taken to run with every limit above one that it ran with.
     Raises ValueError where it does not run with `high`, or the range is none.
     """

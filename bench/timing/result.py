@@ -13,23 +13,18 @@ from ...runtime.errors import BadRequest
 from ...runtime.pixels import write_whole
 from ...runtime.record import from_table, to_table
 from .machine import Machine
-from .rounds import Patience, Run
-from .subject import Measured
-from .worker import Order
+from .measured import Run, Series
+from .patience import Patience
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Result:
-    """format: raised when a field changes its meaning.  orders: of the subjects, in their order.
-
-    machine: as it was before.
-    """
+    """format: raised when a field changes its meaning.  machine: as it was before."""
 
     format: int
     machine: Machine
-    orders: tuple[Order, ...]
     patience: Patience
     run: Run
 
@@ -52,30 +47,32 @@ def read_result(path: Path) -> Result:
     return from_table(Result, table, str(path), BadRequest)
 
 
-def stages(measured: Measured) -> dict[str, list[float]]:
-    """Every stage's samples in seconds: "picture", "step", "host" and each component's, from all pictures."""
-    found: dict[str, list[float]] = {"picture": [sample.total for sample in measured.samples]}
-    found["step"] = [step for sample in measured.samples for step in sample.steps]
-    host = [share for sample in measured.samples for share in sample.host or ()]
-    if host:
-        found["host"] = host
-    for sample in measured.samples:
+def stages(series: Series) -> dict[str, list[float]]:
+    """Every stage's samples in seconds: "picture", "step", "host" and each component's, from all calls."""
+    found: dict[str, list[float]] = {"picture": [sample.total for sample in series.samples]}
+    found["step"] = [step for sample in series.samples for step in sample.steps]
+    found["host"] = [share for sample in series.samples for share in sample.host or ()]
+    for sample in series.samples:
         for name, seconds in sample.stages.items():
             found.setdefault(name, []).append(seconds)
     return {name: samples for name, samples in found.items() if samples}
 
 
 def csv_text(result: Result) -> str:
-    """A line for each sample: bundle, target, stage, index, seconds."""
+    """A line for each sample: who, its target, the call, stage, index, seconds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("bundle", "target", "stage", "index", "seconds"))
+    writer.writerow(("subject", "target", "images", "height", "width", "steps", "stage", "index", "seconds"))
     writer.writerows(_rows(result))
     return text.getvalue()
 
 
-def _rows(result: Result) -> Iterator[tuple[str, str, str, int, float]]:
-    for measured in result.run.subjects:
-        for stage, samples in stages(measured).items():
-            for index, seconds in enumerate(samples):
-                yield measured.bundle, measured.target, stage, index, seconds
+def _rows(result: Result) -> Iterator[tuple[str | int | float, ...]]:
+    for point in result.run.points:
+        call = point.call
+        for measured, series in zip(result.run.subjects, point.series, strict=True):
+            target = measured.opened.target if measured.opened else ""
+            who = (measured.order.name, target, call.images, call.height, call.width, call.steps)
+            for stage, samples in stages(series).items():
+                for index, seconds in enumerate(samples):
+                    yield *who, stage, index, seconds

@@ -19,8 +19,9 @@ from ..errors import MissingPackage, SessionFailed, TargetMismatch
 from ..manifest import Component, Manifest
 from ..ort.network import OrtNetwork
 from ..ort.providers import PACKAGES, PROVIDERS, cuda_options, recordable
+from ..ort.times import Recorder
 from ..room import check_room
-from ..session import EngineOptions, Session
+from ..session import EngineOptions, NodeTime, Session, not_profiled, refuse_profile
 from ..shapes import Shapes
 
 CPU = PROVIDERS["cpu"]
@@ -50,6 +51,11 @@ def versions() -> dict[str, str]:
     return {"onnxruntime": _package().__version__}
 
 
+def device_memory(device: str) -> dict[str, int]:
+    """Empty: ONNX Runtime does not tell."""
+    return {}
+
+
 def describe(device: str) -> str:
     """The execution provider and what it computes in."""
     if device == "cuda":
@@ -71,6 +77,8 @@ def builder(folder: Path, manifest: Manifest) -> None:
 
 def open_session(artifact: Path, component: Component, device: str, shapes: Shapes, options: EngineOptions) -> Session:
     """Load the model; ONNX Runtime takes any shapes that the graph allows."""
+    if device != "cpu":
+        refuse_profile(component, options, f"ONNX Runtime on {device}")
     if device == "cuda":
         memory = shared_memory()
 
@@ -79,15 +87,17 @@ def open_session(artifact: Path, component: Component, device: str, shapes: Shap
             return _load(artifact, component, PROVIDERS[device], chosen, options)
 
         return DeviceSession(OrtNetwork(load, component, memory, recordable(component, options)), component, memory)
-    return OrtSession(_load(artifact, component, devices()[device], {}, options), component)
+    recorder = Recorder(component.name) if options.profile else None
+    return OrtSession(_load(artifact, component, devices()[device], {}, options, recorder), component, recorder)
 
 
 class OrtSession:
     """One model, its inputs and outputs in the host's memory."""
 
-    def __init__(self, model: Any, component: Component) -> None:
+    def __init__(self, model: Any, component: Component, recorder: Recorder | None = None) -> None:
         self._model = model
         self._component = component
+        self._recorder = recorder
         self._outputs = [spec.name for spec in component.outputs]
 
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -95,17 +105,42 @@ class OrtSession:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            return dict(zip(self._outputs, self._model.run(self._outputs, dict(feeds)), strict=True))
+            outputs = dict(zip(self._outputs, self._model.run(self._outputs, dict(feeds)), strict=True))
         except Exception as reason:  # its errors share no class but Exception
             raise SessionFailed(f"{self._component.name}: ONNX Runtime failed while running: {reason}") from reason
+        if self._recorder is not None:
+            self._recorder.runs += 1
+        return outputs
+
+    def forget_times(self) -> None:
+        self._recording().forget()
+
+    def node_times(self) -> list[NodeTime]:
+        return self._recording().times(self._model)
 
     def close(self) -> None:
         self._model = None
+        if self._recorder is not None:
+            self._recorder.end()
+
+    def _recording(self) -> Recorder:
+        if self._recorder is None:
+            raise not_profiled(self._component)
+        return self._recorder
 
 
-def _load(artifact: Path, component: Component, provider: str, chosen: dict[str, str], options: EngineOptions) -> Any:
+def _load(
+    artifact: Path,
+    component: Component,
+    provider: str,
+    chosen: dict[str, str],
+    options: EngineOptions,
+    recorder: Recorder | None = None,
+) -> Any:
     ort = _package()
     settings = ort.SessionOptions()
+    if recorder is not None:
+        recorder.begin(settings)
     settings.log_severity_level = 3  # errors only: warnings are for those who write graphs
     if component.scheme != "none":
         # Otherwise activations are rounded to 8 bits beside quantized weights: 2.8e-3 of a small UNet's output.

@@ -41,6 +41,11 @@ def versions() -> dict[str, str]:
     return {trt.__name__: release(trt)}
 
 
+def device_memory(device: str) -> dict[str, int]:
+    """Empty: the driver tells, not TensorRT."""
+    return {}
+
+
 def describe(device: str) -> str:
     """The GPU, its memory and its driver."""
     gpu = first_gpu()

@@ -9,7 +9,7 @@ from ..cuda.device import first_gpu, free_bytes
 from ..cuda.memory import shared_memory
 from ..device.session import DeviceSession
 from ..manifest import Component
-from ..session import EngineOptions
+from ..session import EngineOptions, refuse_profile
 from .bound import check_bound, is_lean
 from .network import TensorRTNetwork
 from .package import lean_package, package, release
@@ -24,6 +24,7 @@ def open_plan(plan: Path, component: Component, options: EngineOptions, weights:
     weights: the ONNX that a stripped plan takes its weights from.
     Raises TargetMismatch before the plan is opened, where it is for another GPU or release.
     """
+    refuse_profile(component, options, "TensorRT")
     trt = engine_package(component)
     check_bound(component, first_gpu(), release(trt))
     built = component.bound.options if component.bound is not None else {}

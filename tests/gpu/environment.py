@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import aquatint
-from aquatint.runtime.cuda.device import Gpu, bindings, check, driver_version, first_gpu
+from aquatint.bench.timing.vram import bus_id
+from aquatint.runtime.cuda.device import Gpu, driver_version, first_gpu
 from aquatint.runtime.errors import MissingPackage
 from aquatint.runtime.session import devices, require_device
 from aquatint.runtime.target import Target
@@ -39,7 +40,7 @@ def do(job: Job, folder: Path) -> dict[str, Any]:
     for target in targets:
         require_device(target)
     return {
-        "gpu": gpu and {**asdict(gpu), "bus_id": _bus_id(gpu), "cuda_driver": driver_version(), "driver": _driver()},
+        "gpu": gpu and {**asdict(gpu), "bus_id": bus_id(gpu), "cuda_driver": driver_version(), "driver": _driver()},
         "targets": [str(target) for target in targets],
         "references": {str(target): reference_of(target) for target in targets},
         "torch": _torch(),
@@ -86,11 +87,6 @@ def reference_of(target: Target) -> str | None:
         except MissingPackage:
             continue
     return None
-
-
-def _bus_id(gpu: Gpu) -> str:
-    properties = check(bindings().cudaGetDeviceProperties(gpu.index))
-    return f"{properties.pciDomainID:08x}:{properties.pciBusID:02x}:{properties.pciDeviceID:02x}.0"
 
 
 def _driver() -> str | None:

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aquatint.bench.timing.vram import Meter
 from aquatint.runtime.pixels import write_whole
 from aquatint.tests.gpu.compared import Comparison
 from aquatint.tests.gpu.process import run_work
 from aquatint.tests.gpu.settings import Settings
-from aquatint.tests.gpu.vram import Meter
 
 FORMAT = 1
 RESULT = "result.json"

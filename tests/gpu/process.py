@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aquatint.bench.timing.vram import Meter, Sampling
 from aquatint.runtime.record import to_table
 from aquatint.tests.gpu.protocol import DONE, EVENT, JOB, REASON, STDERR, read_event
-from aquatint.tests.gpu.vram import Meter, Sampling
 
 SHOWN_LINES = 5  # of stderr, where a process failed
 

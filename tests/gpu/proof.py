@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aquatint.bench.timing.vram import open_meter
 from aquatint.demo import MODEL
 from aquatint.tests.gpu import baseline, checkpoint, compiling, environment, printing, timing
 from aquatint.tests.gpu.bars import bars
@@ -17,7 +18,6 @@ from aquatint.tests.gpu.ledger import Ledger
 from aquatint.tests.gpu.settings import DEMO, SMALL, Recipe, Settings, variants
 from aquatint.tests.gpu.summary import figures
 from aquatint.tests.gpu.timing import FIRST
-from aquatint.tests.gpu.vram import open_meter
 
 GUIDANCE_SCALE = 7.5  # of timed pictures: both halves of the guidance are computed
 RUNS = ("cold", "warm")  # the first process with empty caches of compiled kernels, and the next with what it left

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from aquatint.bench.timing.vram import Nvml, Reading, Sampling, process_bytes
 from aquatint.tests.gpu import environment, printing
 from aquatint.tests.gpu.process import run_work
 from aquatint.tests.gpu.protocol import read_event
-from aquatint.tests.gpu.vram import Nvml, Reading, Sampling, process_bytes
 
 
 def test_lines_of_libraries_are_no_events():

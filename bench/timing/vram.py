@@ -1,4 +1,4 @@
-"""How much of a GPU's memory is taken: by NVML, else by nvidia-smi; sampled while a process runs."""
+"""How much of an NVIDIA GPU's memory is taken: by NVML, else by nvidia-smi; sampled while a process runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from ...runtime.cuda.device import Gpu, bindings, check
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ def open_meter(bus_id: str) -> Meter | None:
         with contextlib.suppress(Exception):
             return kind(bus_id)
     return None
+
+
+def bus_id(gpu: Gpu) -> str:
+    """Its place as NVML names it."""
+    properties = check(bindings().cudaGetDeviceProperties(gpu.index))
+    return f"{properties.pciDomainID:08x}:{properties.pciBusID:02x}:{properties.pciDeviceID:02x}.0"
 
 
 class Sampling:

@@ -1,0 +1,1 @@
+"""What a component's work would take at the best that this machine was seen to do."""
