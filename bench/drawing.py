@@ -93,9 +93,9 @@ def svg_of(figure: Figure, key: str) -> str:
     width, height = (round(inches * 96) for inches in figure.get_size_inches())
     view = re.search(r'viewBox="[^"]*"', text)
     assert view is not None
-    head = (
-        f'<svg role="img" aria-label="{escape(str(figure.get_label()))}" width="{width}" height="{height}" {view[0]}>'
-    )
+    titles = (axes.get_title(place) for axes in figure.axes for place in ("left", "center"))
+    words = escape(str(figure.get_label()) or ", ".join(filter(None, titles)))
+    head = f'<svg role="img" aria-label="{words}" width="{width}" height="{height}" {view[0]}>'
     return _small(_named(head + text[text.index(">") + 1 :], key), key).strip()
 
 

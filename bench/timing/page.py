@@ -24,7 +24,7 @@ figure svg * { stroke-linejoin: round; }
 figure svg text { font-family: system-ui, "DejaVu Sans", sans-serif; fill: var(--ink); }
 """
 # What counts as a number: "3.41 s", "-", "2.93 (2.91 to 2.95)", "+5.6 %", "480 of 500".
-NUMBER = re.compile(r"[-+]?(\d[\d.]*)?( ?(ms|µs|s|kB|MB|GB|dB|%|\u00d7))?( \(.*\))?( dB)?|\d+ of \d+|-?")
+NUMBER = re.compile(r"[-+]?(\d[\d.]*(e[-+]\d+)?)?( ?(ms|µs|s|kB|MB|GB|dB|%|\u00d7))?( \(.*\))?( dB)?|\d+ of \d+|-?")
 
 
 @dataclass(frozen=True)

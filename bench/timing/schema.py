@@ -46,7 +46,7 @@ def _add(cls: type, found: dict[type, dict[str, Any]]) -> None:
 
 
 def _is_needed(field: dataclasses.Field[Any]) -> bool:
-    return  field.default_factory is dataclasses.MISSING
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _kind(hint: Any, found: dict[type, dict[str, Any]], where: str) -> dict[str, Any]:

@@ -136,13 +136,13 @@ def sweep(run: Run) -> Table:
         for measured, series in zip(run.subjects, point.series, strict=True):
             size = (str(call.images), f"{call.height}x{call.width}", str(call.steps), measured.order.name)
             if not series.samples:
-                rows.append((*size, "-", "-", "-", (series.skipped or "").removeprefix(f"{measured.order.name}: ")))
+                rows.append((*size, "-", "-", "-", "", (series.skipped or "").removeprefix(f"{measured.order.name}: ")))
                 continue
             step, picture = (summarize(stages(series)[name]).p50 for name in ("step", "picture"))
             ratio = _ratio(_over(first, series)) if series is not first and first.samples else ""
             each = _rate(60 * call.images / picture)
-            rows.append((*size, _seconds(step), _seconds(picture), each, ratio))
-    return rows, ("batch", "size", "steps", "subject", "step", "picture", "per minute", "ratio")
+            rows.append((*size, _seconds(step), _seconds(picture), each, ratio, ""))
+    return rows, ("batch", "size", "steps", "subject", "step", "picture", "per minute", "ratio", "")
 
 
 def scaling(run: Run) -> Table | None:
@@ -309,7 +309,9 @@ def _both(values: list[float], worst: float, places: int, unit: str = "") -> str
 def _seconds(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{1e3 * value:.3g} ms" if abs(value) < 1 else f"{value:.3g} s"
+    if abs(value) < 1:
+        return f"{1e3 * value:.3g} ms"
+    return f"{value:.3g} s" if abs(value) < 1000 else f"{value:.0f} s"
 
 
 def _size(size_bytes: int | None) -> str:

@@ -117,6 +117,14 @@ def test_a_plot_is_the_same_each_time_and_in_the_pages_colors():
     assert not re.search(r"\.\d{3}", first)
 
 
+def test_a_plot_without_a_name_is_called_by_its_title():
+    from aquatint.bench.drawing import svg_of
+
+    figure = plot("a & b")
+    figure.set_label("")
+    assert 'aria-label="a &amp; b"' in svg_of(figure, "k")
+
+
 def test_a_users_own_matplotlibrc_changes_nothing():
     import matplotlib
 
